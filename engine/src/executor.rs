@@ -1,0 +1,222 @@
+//! The port to whatever gives a build its container.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use runspan_agent_protocol::Secret;
+
+/// Gives containers. It places the agent as PID 1 and knows nothing of builds beyond their label; exit codes and
+/// logs of commands never come from here.
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// Its name, as in `--executor`.
+    fn name(&self) -> &'static str;
+
+    /// Makes the image available, then starts a container whose PID 1 is the agent.
+    ///
+    /// # Errors
+    /// [`ExecutorError`]; whatever was made before the failure is removed again.
+    async fn place(
+        &self,
+        container: &Container,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Placement, ExecutorError>;
+
+    /// Waits until the container has ended.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked, even after reconnecting.
+    async fn observe(&self, placement: &Placement) -> Result<ContainerEnd, ExecutorError>;
+
+    /// Kills the container at once; not an error when it is gone.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    async fn cancel(&self, placement: &Placement) -> Result<(), ExecutorError>;
+
+    /// Removes the container and everything made for it; not an error when it is gone.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked or refuses.
+    async fn collect(&self, placement: &Placement) -> Result<(), ExecutorError>;
+
+    /// Removes every resource that carries our label and whose attempt `is_live` does not know.
+    /// Returns one line for each thing removed.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    async fn sweep(
+        &self,
+        is_live: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Result<Vec<String>, ExecutorError>;
+
+    /// What works on this machine and what does not, with the remedy.
+    async fn check(&self) -> Vec<Check>;
+}
+
+/// What a build needs of a container.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// `<build uuid>` of the build; unique for every attempt, and the label of every resource.
+    pub attempt: String,
+    /// The image as configured, as in `aws/codebuild/standard:7.0`.
+    pub image: String,
+    /// Login for the image's registry.
+    pub registry_login: Option<RegistryLogin>,
+    /// Limits.
+    pub limits: Limits,
+    /// `privilegedMode`, only when granted.
+    pub privileged: bool,
+    /// Mount the engine's own socket, only when granted.
+    pub engine_socket: bool,
+    /// The network of the container.
+    pub network: Network,
+    /// Host directory that becomes [`runspan_agent_protocol::layout::RUN_DIR`], writable.
+    pub run_dir: PathBuf,
+    /// Host path of the agent's binary, mounted read-only at [`runspan_agent_protocol::layout::AGENT`].
+    pub agent: PathBuf,
+    /// Host directories of a local cache, mounted at absolute paths.
+    pub mounts: Vec<Mount>,
+}
+
+/// A host directory in the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// On the host.
+    pub host: PathBuf,
+    /// In the container, absolute.
+    pub container: String,
+    /// Whether the build may write.
+    pub writable: bool,
+}
+
+/// A registry's user name and password.
+#[derive(Clone, Debug)]
+pub struct RegistryLogin {
+    /// User name.
+    pub username: String,
+    /// Password or token.
+    pub password: Secret,
+}
+
+/// Limits of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Memory in bytes; none when absent.
+    pub memory_bytes: Option<u64>,
+    /// CPUs; none when absent.
+    pub cpus: Option<f64>,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+/// The network of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// A network of its own, with a way out.
+    #[default]
+    Private,
+    /// None but loopback.
+    None,
+}
+
+/// A placed container: enough to find it again after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Placement {
+    /// [`Executor::name`].
+    pub executor: String,
+    /// The executor's own id of the container.
+    pub container: String,
+    /// [`Container::attempt`].
+    pub attempt: String,
+    /// Digest or id of the image that was used.
+    pub image_id: String,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerEnd {
+    /// Exit status of PID 1, where the engine knows it.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel killed it for want of memory.
+    pub out_of_memory: bool,
+}
+
+/// Progress of [`Executor::place`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The image is being pulled: bytes so far, bytes in all where known.
+    Pulling {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: Option<u64>,
+    },
+    /// The container is being started.
+    Starting,
+}
+
+/// One line of `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it stands.
+    pub state: CheckState,
+    /// What was found.
+    pub finding: String,
+}
+
+/// How a [`Check`] stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckState {
+    /// Good.
+    Good,
+    /// Works, with a loss.
+    Warning {
+        /// What to do about it.
+        remedy: String,
+    },
+    /// Does not work.
+    Bad {
+        /// What to do about it.
+        remedy: String,
+    },
+}
+
+/// What an executor could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// The engine does not answer.
+    #[error("{engine} does not answer: {reason}; {remedy}")]
+    Unreachable {
+        /// Which engine, and where.
+        engine: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The image cannot be had; CodeBuild's `BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE`.
+    #[error("Unable to pull customer's container image. CannotPullContainerError: {reason}")]
+    Image {
+        /// The engine's own words.
+        reason: String,
+    },
+    /// The machine refuses the container.
+    #[error("cannot start a container of {image}: {reason}")]
+    Start {
+        /// The image.
+        image: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Something else.
+    #[error("{doing} failed: {reason}")]
+    Other {
+        /// What was being done.
+        doing: String,
+        /// Why.
+        reason: String,
+    },
+}
