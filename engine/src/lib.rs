@@ -1,5 +1,18 @@
 //! Build, plan, lifecycle, journal and the traits others plug into.
 
+pub mod batch;
+pub mod build;
+pub mod environment;
+mod event;
 mod executor;
+mod home;
+pub mod journal;
+pub mod lifecycle;
+pub mod link;
+pub mod plan;
+pub mod project;
+pub mod request;
 
+pub use event::Event;
 pub use executor::*;
+pub use home::*;

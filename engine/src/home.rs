@@ -1,0 +1,135 @@
+//! Where state lives: the layout of `$RUNSPAN_HOME`.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The state directory.
+#[derive(Clone, Debug)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// Opens, and makes when absent, a state directory that only its owner can read.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        private_dir(&root)?;
+        let root = root.canonicalize()?;
+        private_dir(&root.join("builds"))?;
+        Ok(Self { root })
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("runspan.db")
+    }
+
+    /// Where caches live unless the user names another place.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Everything one build keeps.
+    pub fn build(&self, uuid: &str) -> BuildDir {
+        BuildDir { root: self.root.join("builds").join(uuid) }
+    }
+
+    /// Puts the agent's binary where executors can mount it, once for each version of it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn install_agent(&self, binary: &[u8]) -> io::Result<PathBuf> {
+        let hash = binary.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let path = self.root.join(format!("agent-{hash:016x}"));
+        if fs::metadata(&path).is_ok_and(|found| found.len() == binary.len() as u64) {
+            return Ok(path);
+        }
+        let temporary = self.root.join(format!(".agent-{}", uuid::Uuid::new_v4()));
+        fs::write(&temporary, binary)?;
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o755))?;
+        fs::rename(&temporary, &path)?;
+        Ok(path)
+    }
+}
+
+/// The directory of one build.
+#[derive(Clone, Debug)]
+pub struct BuildDir {
+    root: PathBuf,
+}
+
+impl BuildDir {
+    /// Makes it, with the run directory.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create(&self) -> io::Result<()> {
+        private_dir(&self.root)?;
+        private_dir(&self.run())
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Shared with the container.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// The log.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    /// Held by the process that supervises the build.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Artifacts, unless the user names another place.
+    pub fn artifacts(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
+    /// Reports.
+    pub fn reports(&self) -> PathBuf {
+        self.root.join("reports")
+    }
+
+    /// Takes the build for this process until the lock is dropped; `None` when another process has it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn try_lock(&self) -> io::Result<Option<BuildLock>> {
+        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.lock())?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(BuildLock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// The right to supervise a build; the kernel gives it back when the process dies, however it dies.
+#[derive(Debug)]
+pub struct BuildLock {
+    _file: fs::File,
+}
+
+fn private_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

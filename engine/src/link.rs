@@ -1,0 +1,401 @@
+//! The supervisor's end of the agent's line: a unix socket in the build's run directory.
+//!
+//! One thread reads the events connection and writes what it reads into the [`Recorder`], so that output costs no
+//! hop; only events go on to the driver. Blobs have connections and threads of their own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use runspan_agent_protocol as protocol;
+use runspan_agent_protocol::{
+    End, HEADER, Hello, Kind, PROTOCOL, Purpose, RecordHead, Reply, Request, Verb, Welcome, decode, layout,
+    parse_header, read_frame, write_frame, write_json,
+};
+use tokio::sync::mpsc;
+
+use crate::event::Event;
+use crate::journal::{JournalError, Recorder};
+
+/// Events that may wait for the driver; a build that makes more waits itself.
+const QUEUE: usize = 1024;
+/// Bytes of one data frame.
+const CHUNK: usize = 128 << 10;
+/// An agent that does not take a request for so long is cut off, to dial again.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the line tells the driver; by then it is in the journal.
+#[derive(Debug)]
+pub enum Incoming {
+    /// An event of the agent's, other than an answer.
+    Event(protocol::Event),
+    /// The answer to a request.
+    Done(u64, Result<Reply, String>),
+    /// The journal cannot be written, so nothing more is read.
+    Broken(JournalError),
+}
+
+/// Reads an upload; its result tells the driver what was stored.
+pub type ReceiveBlob = Box<dyn FnOnce(&mut dyn Read) + Send>;
+/// Writes a download.
+pub type SendBlob = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
+
+enum Blob {
+    Upload(ReceiveBlob),
+    Download(SendBlob),
+}
+
+/// The line to one agent.
+pub struct Link {
+    shared: Arc<Shared>,
+    /// What the agent tells.
+    pub incoming: mpsc::Receiver<Incoming>,
+    stop: Arc<UnixListener>,
+}
+
+struct Shared {
+    attempt: String,
+    recorder: Arc<Recorder>,
+    outbox: Mutex<Outbox>,
+    blobs: Mutex<HashMap<u64, Blob>>,
+    /// Held by the one thread that applies the spool.
+    applying: Mutex<()>,
+    driver: mpsc::Sender<Incoming>,
+}
+
+#[derive(Default)]
+struct Outbox {
+    stream: Option<UnixStream>,
+    unanswered: BTreeMap<u64, Request>,
+    acknowledged: u64,
+}
+
+impl Link {
+    /// Listens in this run directory for the agent of this attempt.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn listen(run_dir: &Path, attempt: &str, recorder: Arc<Recorder>) -> io::Result<Self> {
+        // Through the directory's descriptor, as a path may be longer than a socket address holds.
+        let dir = File::open(run_dir)?;
+        let path = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), layout::SUPERVISOR_SOCKET);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = Arc::new(UnixListener::bind(&path)?);
+        let (driver, incoming) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared {
+            attempt: attempt.to_owned(),
+            recorder,
+            outbox: Mutex::default(),
+            blobs: Mutex::default(),
+            applying: Mutex::default(),
+            driver,
+        });
+        let (accepting, serving) = (Arc::clone(&listener), Arc::clone(&shared));
+        spawn("agent-accept", move || {
+            while let Ok((stream, _)) = accepting.accept() {
+                let shared = Arc::clone(&serving);
+                // A connection that breaks is dialled again by the agent, so its error needs no reader.
+                let serve = move || drop(shared.serve(stream));
+                if spawn("agent-line", serve).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { shared, incoming, stop: listener })
+    }
+
+    /// Sends a request, now or as soon as the agent is there, and again when it comes back before it answered.
+    pub fn send(&self, request: Request) {
+        let mut outbox = lock(&self.shared.outbox);
+        outbox.write(Kind::Request, &request);
+        if !matches!(request.verb, Verb::Stop(_) | Verb::Resume) {
+            outbox.unanswered.insert(request.id, request);
+        }
+    }
+
+    /// Takes the upload of this request when it comes.
+    pub fn expect_upload(&self, request: u64, receive: ReceiveBlob) {
+        lock(&self.shared.blobs).insert(request, Blob::Upload(receive));
+    }
+
+    /// Serves the download of this request when it is asked for.
+    pub fn expect_download(&self, request: u64, send: SendBlob) {
+        lock(&self.shared.blobs).insert(request, Blob::Download(send));
+    }
+
+    /// Forgets a blob that will not be asked for.
+    pub fn forget_blob(&self, request: u64) {
+        lock(&self.shared.blobs).remove(&request);
+    }
+
+    /// Commits what was recorded and tells the agent that it may drop it.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn settle(&self) -> Result<(), JournalError> {
+        let offset = self.shared.recorder.settle()?;
+        let mut outbox = lock(&self.shared.outbox);
+        if outbox.acknowledged != offset {
+            outbox.acknowledged = offset;
+            outbox.write_raw(Kind::Ack, &offset.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    /// Applies what a dead agent left in its spool. A record cut by its death is left out.
+    ///
+    /// # Errors
+    /// Those of the file; no spool at all is not one.
+    pub fn drain_spool(&self, run_dir: &Path) -> io::Result<()> {
+        if let Some(stream) = &lock(&self.shared.outbox).stream {
+            let _gone = stream.shutdown(Shutdown::Both);
+        }
+        let _applying = lock(&self.shared.applying);
+        let path = run_dir.join(layout::SPOOL);
+        // The container could have put anything here, so nothing is followed and only a plain file is read.
+        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
+        let spool = match OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        if !spool.metadata()?.is_file() {
+            return Ok(());
+        }
+        let mut offset = self.shared.recorder.spool_offset();
+        let mut payload = Vec::new();
+        loop {
+            let mut head = [0; HEADER];
+            if spool.read_exact_at(&mut head, offset).is_err() {
+                return Ok(());
+            }
+            let (kind, length) = parse_header(head)?;
+            payload.resize(length, 0);
+            if spool.read_exact_at(&mut payload, offset + HEADER as u64).is_err() {
+                return Ok(());
+            }
+            offset += (HEADER + length) as u64;
+            self.shared.apply(kind, &payload, offset)?;
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(stream) = &lock(&self.shared.outbox).stream {
+            let _gone = stream.shutdown(Shutdown::Both);
+        }
+        let _gone = rustix::net::shutdown(&*self.stop, rustix::net::Shutdown::Both);
+    }
+}
+
+impl Outbox {
+    fn write(&mut self, kind: Kind, value: &impl serde::Serialize) {
+        if let Ok(payload) = serde_json::to_vec(value) {
+            self.write_raw(kind, &payload);
+        }
+    }
+
+    fn write_raw(&mut self, kind: Kind, payload: &[u8]) {
+        if let Some(stream) = &mut self.stream
+            && write_frame(stream, kind, payload).is_err()
+        {
+            let _gone = stream.shutdown(Shutdown::Both);
+            self.stream = None;
+        }
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
+        let mut payload = Vec::new();
+        if read_frame(&mut stream, &mut payload)? != Some(Kind::Hello) {
+            return Ok(());
+        }
+        let hello: Hello = decode(&payload)?;
+        if hello.protocol != PROTOCOL || hello.attempt != self.attempt {
+            return Ok(());
+        }
+        match hello.purpose {
+            Purpose::Events => self.serve_events(stream),
+            Purpose::Upload { request } => {
+                if let Some(Blob::Upload(receive)) = lock(&self.blobs).remove(&request) {
+                    receive(&mut BlobReader::new(stream));
+                }
+                Ok(())
+            }
+            Purpose::Download { request } => {
+                let Some(Blob::Download(send)) = lock(&self.blobs).remove(&request) else { return Ok(()) };
+                let mut to = BufWriter::with_capacity(CHUNK, BlobWriter { stream });
+                let end = match send(&mut to).and_then(|()| to.flush()) {
+                    Ok(()) => End::Complete,
+                    Err(error) => End::Failed(error.to_string()),
+                };
+                let (writer, _) = to.into_parts();
+                write_json(&mut &writer.stream, Kind::End, &end)
+            }
+            Purpose::Shell { .. } => Ok(()),
+        }
+    }
+
+    fn serve_events(&self, stream: UnixStream) -> io::Result<()> {
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        if let Some(old) = lock(&self.outbox).stream.take() {
+            let _gone = old.shutdown(Shutdown::Both);
+        }
+        let _applying = lock(&self.applying);
+        let mut offset = match self.recorder.settle() {
+            Ok(offset) => offset,
+            Err(error) => {
+                self.tell(Incoming::Broken(error));
+                return Ok(());
+            }
+        };
+        {
+            let mut outbox = lock(&self.outbox);
+            let mut writer = stream.try_clone()?;
+            write_json(&mut writer, Kind::Welcome, &Welcome { resume_from: offset })?;
+            outbox.stream = Some(writer);
+            outbox.acknowledged = offset;
+            let unanswered: Vec<Request> = outbox.unanswered.values().cloned().collect();
+            for request in &unanswered {
+                outbox.write(Kind::Request, request);
+            }
+        }
+        let mut from = BufReader::with_capacity(2 * CHUNK, stream);
+        let mut payload = Vec::new();
+        while let Some(kind) = read_frame(&mut from, &mut payload)? {
+            offset += (HEADER + payload.len()) as u64;
+            self.apply(kind, &payload, offset)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one record into the journal, then tells the driver.
+    fn apply(&self, kind: Kind, payload: &[u8], offset: u64) -> io::Result<()> {
+        let broken = || io::Error::new(io::ErrorKind::InvalidData, "broken record");
+        let (_, body) = RecordHead::split(payload).ok_or_else(broken)?;
+        let written = match kind {
+            Kind::Output => self.recorder.output(body, offset),
+            Kind::Event => match decode(body)? {
+                protocol::Event::Done { request, result } => {
+                    lock(&self.outbox).unanswered.remove(&request);
+                    let written = self.recorder.reply(request, &result, offset);
+                    if written.is_ok() {
+                        self.tell(Incoming::Done(request, result));
+                    }
+                    written
+                }
+                event => {
+                    let written = match journaled(&event) {
+                        Some(event) => self.recorder.event(&event, Some(offset)),
+                        None => Ok(()),
+                    };
+                    if written.is_ok() {
+                        self.tell(Incoming::Event(event));
+                    }
+                    written
+                }
+            },
+            _ => return Err(broken()),
+        };
+        written.map_err(|error| {
+            let text = error.to_string();
+            self.tell(Incoming::Broken(error));
+            io::Error::other(text)
+        })
+    }
+
+    fn tell(&self, incoming: Incoming) {
+        // A driver that is gone needs no news.
+        let _gone = self.driver.blocking_send(incoming);
+    }
+}
+
+fn journaled(event: &protocol::Event) -> Option<Event> {
+    use protocol::Event as E;
+    Some(match event.clone() {
+        E::CommandStarted { index, finally, text } => Event::CommandStarted { index, finally, command: text },
+        E::CommandEnded { index, finally, exit, duration_ms } => {
+            Event::CommandEnded { index, finally, exit, duration_ms }
+        }
+        E::Paused(reason) => Event::Paused { reason },
+        E::Resumed => Event::Resumed,
+        E::Sample(sample) => Event::Sample(sample),
+        E::Ready { .. } | E::Done { .. } => return None,
+    })
+}
+
+/// The bytes of an upload; an end that says failed, and a missing end, are errors.
+struct BlobReader {
+    from: BufReader<UnixStream>,
+    left: usize,
+    ended: bool,
+}
+
+impl BlobReader {
+    fn new(stream: UnixStream) -> Self {
+        Self { from: BufReader::with_capacity(2 * CHUNK, stream), left: 0, ended: false }
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.left == 0 && !self.ended {
+            let mut head = [0; HEADER];
+            self.from.read_exact(&mut head)?;
+            let (kind, length) = parse_header(head)?;
+            if kind == Kind::Data {
+                self.left = length;
+                continue;
+            }
+            let mut payload = vec![0; length];
+            self.from.read_exact(&mut payload)?;
+            match (kind, decode(&payload)?) {
+                (Kind::End, End::Complete) => self.ended = true,
+                (Kind::End, End::Failed(reason)) => return Err(io::Error::other(reason)),
+                _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "broken blob")),
+            }
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.from.read(&mut buffer[..most])?;
+        if read == 0 && most > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+struct BlobWriter {
+    stream: UnixStream,
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let chunk = &bytes[..bytes.len().min(CHUNK)];
+        write_frame(&mut self.stream, Kind::Data, chunk)?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

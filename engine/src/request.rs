@@ -1,0 +1,99 @@
+//! What somebody asks for: the input of a build, kept with its record so that it can be retried and adopted.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::build::AutoRetry;
+use crate::project::{EnvironmentVariable, Project, ProjectSource};
+
+/// A request for one build. Overrides beat the project, which beats the buildspec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BuildRequest {
+    /// The project.
+    pub project: Project,
+    /// The primary source, after overrides.
+    pub source: ProjectSource,
+    /// The version of the primary source, after overrides.
+    pub source_version: Option<String>,
+    /// Secondary sources with their versions; each has a `sourceIdentifier`.
+    pub secondary_sources: Vec<(ProjectSource, Option<String>)>,
+    /// `buildspecOverride`.
+    pub buildspec: Option<BuildspecChoice>,
+    /// `imageOverride`.
+    pub image: Option<String>,
+    /// `computeTypeOverride`.
+    pub compute_type: Option<String>,
+    /// `environmentVariablesOverride`.
+    pub environment: Vec<EnvironmentVariable>,
+    /// `privilegedModeOverride`. Privileged mode is also never given without [`Grants::privileged`].
+    pub privileged: Option<bool>,
+    /// What the operator of this machine allows.
+    pub grants: Grants,
+    /// `timeoutInMinutesOverride`.
+    pub timeout_minutes: Option<u32>,
+    /// `debugSessionEnabled`: `codebuild-breakpoint` pauses.
+    pub debug_session: bool,
+    /// Pause when a command fails.
+    pub shell_on_failure: bool,
+    /// Who asks.
+    pub initiator: String,
+    /// Where artifacts go; the build's own directory when absent.
+    pub artifacts_dir: Option<PathBuf>,
+    /// Where reports go as well as into the build's own directory.
+    pub reports_dir: Option<PathBuf>,
+    /// Where caches live.
+    pub cache_dir: PathBuf,
+    /// The batch this build is part of.
+    pub batch: Option<BatchMember>,
+    /// Position in a chain of retries.
+    pub retry: AutoRetry,
+}
+
+/// Which buildspec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildspecChoice {
+    /// A path in the primary source.
+    Path(String),
+    /// A file of this machine, outside the source.
+    File(PathBuf),
+    /// The text itself.
+    Inline(String),
+}
+
+impl BuildspecChoice {
+    /// CodeBuild's rule for one string that is either a path or the text: text has a line break or a `version:` key.
+    pub fn from_text(text: &str) -> Self {
+        if text.contains('\n')
+            || text.trim_start().starts_with("version:")
+            || text.trim_start().starts_with('{')
+        {
+            Self::Inline(text.to_owned())
+        } else {
+            Self::Path(text.to_owned())
+        }
+    }
+}
+
+/// What the operator of this machine allows a build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Grants {
+    /// `--privileged`.
+    pub privileged: bool,
+    /// The container engine's socket.
+    pub engine_socket: bool,
+}
+
+/// A build's place in a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchMember {
+    /// ARN of the batch.
+    pub arn: String,
+    /// `CODEBUILD_BATCH_BUILD_IDENTIFIER`.
+    pub identifier: String,
+    /// Of a fanout: this shard and how many there are.
+    pub shard: Option<(u32, u32)>,
+}
