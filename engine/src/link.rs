@@ -152,11 +152,23 @@ impl Link {
         Ok(())
     }
 
-    /// Applies what a dead agent left in its spool. A record cut by its death is left out.
+    /// Reads the spool of a dead agent, on a thread of its own.
+    pub fn drainer(&self) -> Drainer {
+        Drainer { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Applies what a dead agent left behind.
+pub struct Drainer {
+    shared: Arc<Shared>,
+}
+
+impl Drainer {
+    /// Applies every whole record of the spool that was not applied yet; one cut by the agent's death is left out.
     ///
     /// # Errors
     /// Those of the file; no spool at all is not one.
-    pub fn drain_spool(&self, run_dir: &Path) -> io::Result<()> {
+    pub fn drain(&self, run_dir: &Path) -> io::Result<()> {
         if let Some(stream) = &lock(&self.shared.outbox).stream {
             let _gone = stream.shutdown(Shutdown::Both);
         }
