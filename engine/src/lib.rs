@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod link;
 pub mod plan;
 pub mod project;
+pub mod reports;
 pub mod request;
 
 pub use event::Event;
