@@ -467,6 +467,14 @@ impl Recorder {
         self.output(format!("{start}{}\n", container_line(text, Timestamp::now())).as_bytes(), offset)
     }
 
+    /// Appends text of our own as it is; only while no agent writes.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn text(&self, text: &str) -> Result<()> {
+        self.output(text.as_bytes(), self.spool_offset())
+    }
+
     /// Writes down an event, with the spool offset where it ended when the agent told it.
     ///
     /// # Errors

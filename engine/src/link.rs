@@ -241,7 +241,10 @@ impl Shared {
             Purpose::Events => self.serve_events(stream),
             Purpose::Upload { request } => {
                 if let Some(Blob::Upload(receive)) = lock(&self.blobs).remove(&request) {
-                    receive(&mut BlobReader::new(stream));
+                    let mut blob = BlobReader::new(stream);
+                    receive(&mut blob);
+                    // The sender must not find the line cut because somebody needed only the beginning.
+                    io::copy(&mut blob, &mut io::sink())?;
                 }
                 Ok(())
             }

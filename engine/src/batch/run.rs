@@ -306,9 +306,10 @@ impl Run {
     }
 
     fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {
-        let failed = self.states.iter().zip(&self.tasks).any(|(state, task)| {
-            !task.ignore_failure && !matches!(state, State::Ended(Status::Succeeded))
-        });
+        let failed =
+            self.states.iter().zip(&self.tasks).any(|(state, task)| {
+                !task.ignore_failure && !matches!(state, State::Ended(Status::Succeeded))
+            });
         self.record.build_batch_status = match (stopped, failed) {
             (true, _) => Status::Stopped,
             (false, true) => Status::Failed,
@@ -333,7 +334,8 @@ impl Run {
         let mut left = std::mem::take(&mut self.reports);
         while let Some(first) = left.first() {
             let group = first.group.clone();
-            let (members, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|report| report.group == group);
+            let (members, others): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|report| report.group == group);
             left = others;
             let expected = members.len();
             merged.extend(Report::merge(&batch, group, &members, expected, Uuid::new_v4(), Timestamp::now()));

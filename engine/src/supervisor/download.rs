@@ -1,7 +1,6 @@
 //! DOWNLOAD_SOURCE: sources into the container, environment, runtimes, cache.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use runspan_agent_protocol::{PhaseEnd, Reply, RunPhase, Unpack, Verb, layout};
@@ -31,11 +30,14 @@ impl Driver {
         };
         let configure = self.configure(plan, Vec::new());
         session.call(self, Verb::Configure(Box::new(configure))).await?;
-        self.say(session, [
-            "Waiting for DOWNLOAD_SOURCE".into(),
-            "Phase is DOWNLOAD_SOURCE".into(),
-            format!("CODEBUILD_SRC_DIR={}", self.dirs.primary),
-        ])
+        self.say(
+            session,
+            [
+                "Waiting for DOWNLOAD_SOURCE".into(),
+                "Phase is DOWNLOAD_SOURCE".into(),
+                format!("CODEBUILD_SRC_DIR={}", self.dirs.primary),
+            ],
+        )
         .await?;
         for (directory, source) in &prepared.sources {
             let source = Arc::clone(source);
@@ -188,7 +190,10 @@ fn phases_found(plan: &Plan) -> Vec<String> {
 }
 
 fn one_file(to: &mut dyn Write, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut tar = runspan_archive::TarWriter::new(to);
-    tar.bytes(Path::new(name), bytes)?;
-    tar.finish().map(drop)
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    let mut tar = tar::Builder::new(to);
+    tar.append_data(&mut header, name, bytes)?;
+    tar.into_inner().map(drop)
 }

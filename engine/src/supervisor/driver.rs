@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use runspan_agent_protocol::{Configure, PhaseEnd, Reply, RunPhase, StopReason, Variable, Verb};
+use runspan_agent_protocol::{Configure, Exit, PhaseEnd, Reply, RunPhase, StopReason, Variable, Verb};
 use runspan_buildspec::OnFailure;
 use tokio::sync::mpsc;
 
@@ -19,6 +19,7 @@ use crate::home::{BuildDir, BuildLock};
 use crate::journal::Recorder;
 use crate::lifecycle::{Lifecycle, PhaseOutcome, PhaseType, Status};
 use crate::plan::{Plan, compute};
+use crate::reports::Report;
 use crate::request::BuildRequest;
 
 /// Processes and threads of one build.
@@ -42,7 +43,10 @@ pub(super) struct Driver {
     orders: mpsc::UnboundedReceiver<Order>,
     poll: tokio::time::Interval,
     next_request: u64,
+    /// The last request before the current phase.
+    phase_request: u64,
     life: Lifecycle,
+    pub(super) reports: Vec<Report>,
     retry: Option<Box<BuildRequest>>,
     _lock: BuildLock,
 }
@@ -64,6 +68,8 @@ impl Driver {
             build,
             request,
             next_request: recorder.phase_request(),
+            phase_request: recorder.phase_request(),
+            reports: Vec::new(),
             recorder,
             dir,
             dirs,
@@ -81,12 +87,14 @@ impl Driver {
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
         self.recorder.line(&format!("Running on runspan {}", env!("CARGO_PKG_VERSION")))?;
-        let prepared = match self.interruptible(prepare(&self.request, &self.build, &self.dirs)).await {
+        let preparing = prepare(self.request.clone(), self.build.clone(), self.dirs.clone());
+        let prepared = match self.interruptible(preparing).await {
             Ok(Ok(prepared)) => prepared,
-            Ok(Err(outcome)) => {
+            Ok(Err(unprepared)) => {
                 self.end_phase(&PhaseOutcome::Succeeded, None)?;
                 self.recorder.line("Waiting for DOWNLOAD_SOURCE")?;
-                self.fail_early(&outcome)?;
+                self.recorder.text(&unprepared.details)?;
+                self.fail_early(&unprepared.outcome)?;
                 return self.complete();
             }
             Err(outcome) => {
@@ -123,7 +131,7 @@ impl Driver {
             return self.abandon().await;
         };
         let prepared = if self.life.current() <= PhaseType::DownloadSource {
-            prepare(&self.request, &self.build, &self.dirs).await.ok()
+            prepare(self.request.clone(), self.build.clone(), self.dirs.clone()).await.ok()
         } else {
             None
         };
@@ -149,7 +157,8 @@ impl Driver {
         );
         if self.life.current() != PhaseType::Completed {
             let phase = self.life.current().name();
-            self.recorder.line(&format!("The supervisor was killed in phase {phase}; the build ends here"))?;
+            self.recorder
+                .line(&format!("The supervisor was killed in phase {phase}; the build ends here"))?;
             self.end_phase(&outcome, None)?;
         }
         while self.life.current() != PhaseType::Completed {
@@ -173,7 +182,9 @@ impl Driver {
         };
         let wants_privileged = self.build.environment.privileged_mode;
         if wants_privileged && !self.request.grants.privileged {
-            self.warn("the build asks for privileged mode and does not get it; grant it with `--privileged`")?;
+            self.warn(
+                "the build asks for privileged mode and does not get it; grant it with `--privileged`",
+            )?;
         }
         self.build.environment.privileged_mode = wants_privileged && self.request.grants.privileged;
         let container = Container {
@@ -292,10 +303,7 @@ impl Driver {
             };
             outcome = match session.call(self, Verb::RunPhase(run)).await? {
                 Reply::Phase(PhaseEnd::Succeeded) => PhaseOutcome::Succeeded,
-                Reply::Phase(PhaseEnd::Failed { command, exit }) => PhaseOutcome::failed(
-                    "COMMAND_EXECUTION_ERROR",
-                    format!("Error while executing command: {command}. Reason: {}", reason(&exit)),
-                ),
+                Reply::Phase(PhaseEnd::Failed { command, exit }) => command_failed(&command, &exit),
                 Reply::Phase(PhaseEnd::Ended(reason)) => return Err(Interrupt::Ended(reason)),
                 other => return Err(session.unexpected(&other)),
             };
@@ -309,7 +317,8 @@ impl Driver {
     /// Environment and rules of this build for the agent.
     pub(super) fn configure(&self, plan: &Plan, secrets: Vec<Variable>) -> Configure {
         let own = codebuild_variables(&self.build, &self.request, &self.dirs, &self.supervisor.region);
-        let is_own = |name: &str| name.starts_with("CODEBUILD_") && own.iter().any(|(other, _)| other == name);
+        let is_own =
+            |name: &str| name.starts_with("CODEBUILD_") && own.iter().any(|(other, _)| other == name);
         let mut environment: Vec<Variable> =
             own.iter().map(|(name, value)| Variable::new(name.as_str(), value.as_str())).collect();
         environment.extend(
@@ -323,7 +332,10 @@ impl Driver {
         // Access keys are masked wherever they come from.
         let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
         mask.extend(
-            environment.iter().filter(|v| keys.contains(&v.name.as_str())).map(|variable| variable.value.clone()),
+            environment
+                .iter()
+                .filter(|v| keys.contains(&v.name.as_str()))
+                .map(|variable| variable.value.clone()),
         );
         environment.extend(secrets);
         Configure {
@@ -393,24 +405,35 @@ impl Driver {
     }
 
     /// Ends the running phase, begins the next, and writes both down.
-    fn end_phase(&mut self, outcome: &PhaseOutcome, on_failure: Option<&OnFailure>) -> Result<(), EngineError> {
+    fn end_phase(
+        &mut self,
+        outcome: &PhaseOutcome,
+        on_failure: Option<&OnFailure>,
+    ) -> Result<(), EngineError> {
         let retry = self.wants_retry(outcome, on_failure);
         let ended = self.life.phases().len() - 1;
         let next = self.life.end_phase(Timestamp::now(), outcome, on_failure, retry);
         self.build.phases = self.life.phases().to_vec();
         self.build.current_phase = next;
-        let mut events: Vec<Event> =
-            self.life.phases().get(ended).map(|phase| Event::Phase { phase: phase.clone() }).into_iter().collect();
+        let mut events: Vec<Event> = self
+            .life
+            .phases()
+            .get(ended)
+            .map(|phase| Event::Phase { phase: phase.clone() })
+            .into_iter()
+            .collect();
         if next != PhaseType::Completed {
             events.push(Event::PhaseStarted { phase: next });
         }
-        self.recorder.save(&self.build, &events, self.next_request)?;
+        self.phase_request = self.next_request;
+        self.keep(&events)?;
         Ok(())
     }
 
     /// Decides on another try, and keeps its request.
     fn wants_retry(&mut self, outcome: &PhaseOutcome, on_failure: Option<&OnFailure>) -> bool {
-        let (PhaseOutcome::Failed(context), Some(OnFailure::Retry { count, pattern })) = (outcome, on_failure)
+        let (PhaseOutcome::Failed(context), Some(OnFailure::Retry { count, pattern })) =
+            (outcome, on_failure)
         else {
             return false;
         };
@@ -437,6 +460,11 @@ impl Driver {
         true
     }
 
+    /// Writes down the record as it stands, with what led to it.
+    pub(super) fn keep(&self, events: &[Event]) -> Result<(), EngineError> {
+        Ok(self.recorder.save(&self.build, events, self.phase_request)?)
+    }
+
     pub(super) fn warn(&self, message: impl Into<String>) -> Result<(), EngineError> {
         Ok(self.recorder.event(&Event::Warning { message: message.into() }, None)?)
     }
@@ -456,8 +484,8 @@ impl Driver {
         }
         let _gone = std::fs::remove_dir_all(self.dir.run());
         let last = Event::Build { build: Box::new(self.build.clone()) };
-        self.recorder.save(&self.build, &[last], self.next_request)?;
-        Ok(Outcome { build: self.build, retry: self.retry })
+        self.keep(&[last])?;
+        Ok(Outcome { build: self.build, retry: self.retry, reports: self.reports })
     }
 }
 
@@ -472,9 +500,14 @@ fn phase_context(outcome: &PhaseOutcome) -> String {
     format!("Phase context status code: {} Message: {}", context.status_code, context.message)
 }
 
+/// How a phase ends whose command failed.
+pub(super) fn command_failed(command: &str, exit: &Exit) -> PhaseOutcome {
+    let message = format!("Error while executing command: {command}. Reason: {}", reason(exit));
+    PhaseOutcome::failed("COMMAND_EXECUTION_ERROR", message)
+}
+
 /// Why a command failed, in CodeBuild's words where it has some.
-fn reason(exit: &runspan_agent_protocol::Exit) -> String {
-    use runspan_agent_protocol::Exit;
+fn reason(exit: &Exit) -> String {
     match exit {
         Exit::Status(status) => format!("exit status {status}"),
         Exit::Signal(signal) => format!("signal {signal}"),

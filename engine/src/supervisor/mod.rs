@@ -1,5 +1,6 @@
 //! Runs builds: one task a build, which alone owns the build's record.
 
+mod caching;
 mod download;
 mod driver;
 mod prepare;
@@ -23,6 +24,7 @@ use crate::home::BuildLock;
 use crate::journal::{Journal, JournalError, Position};
 use crate::lifecycle::{Lifecycle, PhaseType, Status};
 use crate::project::project_name_from;
+use crate::reports::Report;
 use crate::request::BuildRequest;
 
 use driver::Driver;
@@ -95,6 +97,8 @@ pub struct Outcome {
     pub build: Build,
     /// The build to start now in its place, when `on-failure: RETRY` or the project's limit asks for one.
     pub retry: Option<Box<BuildRequest>>,
+    /// Its reports.
+    pub reports: Vec<Report>,
 }
 
 /// Orders to a running build; those to a complete one do nothing.

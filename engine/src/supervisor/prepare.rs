@@ -48,26 +48,25 @@ impl From<PhaseOutcome> for Unprepared {
 
 /// Fetches every source, then reads the primary one's buildspec.
 pub(super) async fn prepare(
-    request: &BuildRequest,
-    build: &Build,
-    dirs: &SourceDirs,
+    request: BuildRequest,
+    build: Build,
+    dirs: SourceDirs,
 ) -> Result<Prepared, Unprepared> {
-    let (request, build, dirs) = (request.clone(), build.clone(), dirs.clone());
     tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs)).await.unwrap_or_else(|error| {
         Err(PhaseOutcome::fault("INTERNAL_ERROR", format!("fetching the sources ended: {error}")).into())
     })
 }
 
 fn prepare_now(request: &BuildRequest, build: &Build, dirs: &SourceDirs) -> Result<Prepared, Unprepared> {
-    let fetched = fetch_all(request).map_err(|error| PhaseOutcome::failed("CLIENT_ERROR", error.to_string()))?;
+    let fetched =
+        fetch_all(request).map_err(|error| PhaseOutcome::failed("CLIENT_ERROR", error.to_string()))?;
     let primary = Arc::clone(&fetched.primary);
     let (bytes, yaml_location) = read_buildspec(request, primary.root(), &dirs.primary)
         .map_err(|message| PhaseOutcome::failed("YAML_FILE_ERROR", message))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (plan, diagnostics) = plan_from(&text, request, build)?;
     let name = yaml_location.rsplit('/').next().unwrap_or("buildspec.yml");
-    let warnings =
-        diagnostics.iter().map(|diagnostic| render(diagnostic, name, &text, false)).collect();
+    let warnings = diagnostics.iter().map(|diagnostic| render(diagnostic, name, &text, false)).collect();
     let mut sources = vec![(dirs.primary.clone(), primary)];
     sources.extend(dirs.secondary.iter().map(|(_, dir)| dir.clone()).zip(fetched.secondary));
     let resolved_version = fetched.resolved_version;
@@ -104,8 +103,7 @@ fn read_buildspec(
     source_dir: &str,
 ) -> Result<(Vec<u8>, String), String> {
     let from_project = || request.source.buildspec.as_deref().filter(|text| !text.is_empty());
-    let choice =
-        request.buildspec.clone().or_else(|| from_project().map(BuildspecChoice::from_text));
+    let choice = request.buildspec.clone().or_else(|| from_project().map(BuildspecChoice::from_text));
     let readonly = || "/codebuild/readonly/buildspec.yml".to_owned();
     match choice {
         Some(BuildspecChoice::Inline(text)) => Ok((text.into_bytes(), readonly())),
@@ -119,7 +117,9 @@ fn read_buildspec(
                 _ => ("buildspec.yml".to_owned(), false),
             };
             if path.starts_with("arn:") {
-                return Err(format!("a buildspec in S3 ({path}) is not supported here; use a path or the text"));
+                return Err(format!(
+                    "a buildspec in S3 ({path}) is not supported here; use a path or the text"
+                ));
             }
             let location = format!("{source_dir}/{path}");
             let Some(root) = source else {
@@ -130,7 +130,9 @@ fn read_buildspec(
                 Err(error) if error.kind() == io::ErrorKind::NotFound && named => {
                     Err(format!("stat {location}: no such file or directory"))
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Err("YAML file does not exist".into()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err("YAML file does not exist".into())
+                }
                 Err(error) => Err(format!("cannot read {location}: {error}")),
             }
         }

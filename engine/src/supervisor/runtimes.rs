@@ -71,7 +71,11 @@ pub(super) fn select(file: &str, wanted: &[(String, String)]) -> Result<Selectio
             }
         }
         let with_version = |command: &String| {
-            if version == "default" { format!("VERSION={}; {command}", quote(&asked)) } else { command.clone() }
+            if version == "default" {
+                format!("VERSION={}; {command}", quote(&asked))
+            } else {
+                command.clone()
+            }
         };
         selection.commands.extend(found.commands.iter().map(with_version));
     }
@@ -86,7 +90,9 @@ fn resolve<'a>(runtime: &'a Runtime, asked: &str) -> Option<&'a str> {
     }
     let newest = |prefix: &str| {
         versions()
-            .filter(|version| version.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            .filter(|version| {
+                version.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
             .max_by_key(|version| numbers(version))
     };
     if asked == "latest" {
@@ -156,7 +162,10 @@ runtimes:
     fn a_runtime_brings_what_it_requires() {
         let selection = select(IMAGE, &wanted("android", "29")).unwrap();
         assert_eq!(selection.commands, ["echo android", "echo java 8"]);
-        assert_eq!(selection.lines[0], "Selecting 'android' runtime version '29' based on manual selections...");
+        assert_eq!(
+            selection.lines[0],
+            "Selecting 'android' runtime version '29' based on manual selections..."
+        );
     }
 
     #[test]

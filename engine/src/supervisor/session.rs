@@ -96,7 +96,12 @@ impl Session {
     }
 
     /// [`Self::call`] under an id that was taken before, for requests that come with a blob.
-    pub(super) async fn call_as(&mut self, driver: &mut Driver, id: u64, verb: Verb) -> Result<Reply, Interrupt> {
+    pub(super) async fn call_as(
+        &mut self,
+        driver: &mut Driver,
+        id: u64,
+        verb: Verb,
+    ) -> Result<Reply, Interrupt> {
         if let Some(reply) = self.replies.remove(&id) {
             return reply.map_err(Interrupt::Failed);
         }
@@ -131,7 +136,10 @@ impl Session {
 
     /// An answer of the wrong kind.
     pub(super) fn unexpected(&self, reply: &Reply) -> Interrupt {
-        Interrupt::Failed(format!("the agent of attempt {} gave an answer of the wrong kind: {reply:?}", self.placement.attempt))
+        Interrupt::Failed(format!(
+            "the agent of attempt {} gave an answer of the wrong kind: {reply:?}",
+            self.placement.attempt
+        ))
     }
 
     /// Lets the agent finish and removes the container.
@@ -243,6 +251,8 @@ fn dead(end: Option<&ContainerEnd>) -> PhaseOutcome {
     };
     PhaseOutcome::fault(
         "SINGLE_BUILD_CONTAINER_DEAD",
-        format!("Build container found dead before completing the build. Build container died because {why}."),
+        format!(
+            "Build container found dead before completing the build. Build container died because {why}."
+        ),
     )
 }

@@ -160,7 +160,7 @@ impl Driver {
             events.push(Event::Report { report: head });
         }
         self.reports.extend(made);
-        self.keep(&events)
+        Ok(self.keep(&events)?)
     }
 
     async fn make_report(
@@ -188,10 +188,16 @@ impl Driver {
     }
 
     /// Looks through the tree for files that are reports, as CodeBuild does when the buildspec names none.
-    async fn discover_reports(&mut self, session: &mut Session, plan: &Plan) -> Result<Vec<Report>, Interrupt> {
-        let dir = plan.variables.iter().find(|variable| variable.name == "CODEBUILD_CONFIG_AUTO_DISCOVER_DIR");
+    async fn discover_reports(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+    ) -> Result<Vec<Report>, Interrupt> {
+        let dir =
+            plan.variables.iter().find(|variable| variable.name == "CODEBUILD_CONFIG_AUTO_DISCOVER_DIR");
         let glob = dir.map_or_else(|| "**/*".to_owned(), |variable| variable.value.clone());
-        self.say(session, [format!("Set report auto-discover timeout to {DISCOVER_SECONDS} seconds")]).await?;
+        self.say(session, [format!("Set report auto-discover timeout to {DISCOVER_SECONDS} seconds")])
+            .await?;
         let started = std::time::Instant::now();
         let globs = ["xml", "trx", "json"].map(|extension| match glob.strip_suffix("**/*") {
             Some(prefix) => format!("{prefix}**/*.{extension}"),
@@ -212,8 +218,11 @@ impl Driver {
         let made: Vec<Report> = ReportFormat::ALL
             .into_iter()
             .filter_map(|format| {
-                let files: Vec<_> =
-                    found.iter().filter(|(other, _)| *other == format).map(|(_, file)| file.clone()).collect();
+                let files: Vec<_> = found
+                    .iter()
+                    .filter(|(other, _)| *other == format)
+                    .map(|(_, file)| file.clone())
+                    .collect();
                 let group = ReportGroup::auto_discovered(&execution, format);
                 (!files.is_empty()).then(|| {
                     Report::assemble(&execution, group, format, files, Uuid::new_v4(), Timestamp::now())
