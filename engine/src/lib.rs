@@ -1,5 +1,6 @@
 //! Build, plan, lifecycle, journal and the traits others plug into.
 
 mod executor;
+pub mod reports;
 
 pub use executor::*;
