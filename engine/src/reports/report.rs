@@ -134,7 +134,12 @@ impl Report {
     }
 
     /// One report of what the members of a batch reported to one group. `None` when none of them did.
+<<<<<<< HEAD
     /// `expected` is how many should have: the merged report is INCOMPLETE when one is missing.
+=======
+    /// `expected` is how many should have: the merged report is INCOMPLETE when one is missing, or reported coverage
+    /// where the first reported tests.
+>>>>>>> reports
     pub fn merge(
         batch: &Execution,
         group: ReportGroup,
@@ -143,6 +148,7 @@ impl Report {
         id: Uuid,
         created: Timestamp,
     ) -> Option<Self> {
+<<<<<<< HEAD
         let mut results = FileReport::empty(members.first()?.results.is_coverage());
         let mut status =
             if members.len() < expected { ReportStatus::Incomplete } else { ReportStatus::Succeeded };
@@ -152,6 +158,29 @@ impl Report {
         }
         let problems = members.iter().flat_map(|member| member.problems.clone()).collect();
         Some(Self { id, group, execution_id: batch.arn.clone(), created, status, results, problems })
+=======
+        let is_coverage = members.first()?.results.is_coverage();
+        let mut report = Self {
+            id,
+            group,
+            execution_id: batch.arn.clone(),
+            created,
+            status: ReportStatus::Succeeded,
+            results: FileReport::empty(is_coverage),
+            problems: Vec::new(),
+        };
+        let mut merged = 0;
+        for member in members.iter().filter(|member| member.results.is_coverage() == is_coverage) {
+            merged += 1;
+            report.status = report.status.max(member.status);
+            report.results.merge(member.results.clone());
+            report.problems.extend(member.problems.iter().cloned());
+        }
+        if merged < expected.max(members.len()) {
+            report.status = report.status.max(ReportStatus::Incomplete);
+        }
+        Some(report)
+>>>>>>> reports
     }
 
     /// The ARN.
