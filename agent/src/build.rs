@@ -11,14 +11,6 @@ use crate::error::AgentError;
 use crate::layout::{Layout, ROOT_VARIABLE};
 use crate::shared::Session;
 
-/// Names of the helper commands, which are all the agent's own binary.
-const HELPERS: [&str; 5] = [
-    crate::helpers::BREAKPOINT,
-    crate::helpers::RESUME,
-    "codebuild-hash-files",
-    "codebuild-glob-search",
-    "codebuild-tests-run",
-];
 const SUCCEEDING: &str = "CODEBUILD_BUILD_SUCCEEDING";
 
 /// A configured build.
@@ -58,7 +50,7 @@ impl Build {
         for dir in [&source_dir, &layout.readonly_dir(), &layout.helper_dir()] {
             carried::make_dir(dir)?;
         }
-        for name in HELPERS {
+        for name in crate::helpers::ALL {
             let link = layout.helper_dir().join(name);
             match std::os::unix::fs::symlink(layout.agent(), &link) {
                 Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {

@@ -94,8 +94,7 @@ impl CarriedState {
         if self.written_by != shell {
             let saved = self.variables(shared, environment)?;
             let text: Vec<u8> = saved.iter().flat_map(|(name, value)| script::export(name, value)).collect();
-            std::fs::write(&self.env_file, text)
-                .map_err(AgentError::file("rewrite", &self.env_file))?;
+            std::fs::write(&self.env_file, text).map_err(AgentError::file("rewrite", &self.env_file))?;
             self.written_by = shell;
         }
         Ok(())
@@ -245,7 +244,11 @@ pub(crate) fn find_shell(environment: &Environment, shell: Shell) -> Result<Path
 
 /// Makes a directory and its parents, open to every user of the image.
 pub(crate) fn make_dir(path: &Path) -> Result<(), AgentError> {
-    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(AgentError::file("make directory", path))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(AgentError::file("make directory", path))
 }
 
 fn give(file: &File, user: Option<&User>) -> io::Result<()> {

@@ -1,17 +1,18 @@
-//! `codebuild-breakpoint` and `codebuild-resume`: the commands, and the socket they talk to.
+//! The `codebuild-*` commands, and the socket that `codebuild-breakpoint` and `codebuild-resume` talk to.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use runspan_agent_protocol::Pause;
 
+use crate::files;
 use crate::layout::Layout;
 use crate::shared::Shared;
 
@@ -19,6 +20,14 @@ use crate::shared::Shared;
 pub(crate) const BREAKPOINT: &str = "codebuild-breakpoint";
 /// Lets it go on.
 pub(crate) const RESUME: &str = "codebuild-resume";
+/// Prints one digest of files.
+const HASH_FILES: &str = "codebuild-hash-files";
+/// Prints the names of files.
+const GLOB_SEARCH: &str = "codebuild-glob-search";
+/// Runs tests on one shard's files.
+const TESTS_RUN: &str = "codebuild-tests-run";
+/// Every helper command.
+pub(crate) const ALL: [&str; 5] = [BREAKPOINT, RESUME, HASH_FILES, GLOB_SEARCH, TESTS_RUN];
 
 /// Answer to a breakpoint that paused and was resumed, and to a resume.
 const DONE: &str = "done";
@@ -69,7 +78,10 @@ fn answer(shared: &Shared, request: u64, mut stream: UnixStream) -> io::Result<(
 }
 
 /// Runs a helper command by its name; nothing for another name.
-pub(crate) fn run(layout: &Layout, name: &OsStr) -> Option<ExitCode> {
+pub(crate) fn run(layout: &Layout, name: &OsStr, arguments: &[OsString]) -> Option<ExitCode> {
+    if let Some(code) = find_files(name.to_str()?, arguments) {
+        return Some(code);
+    }
     let name = [BREAKPOINT, RESUME].into_iter().find(|helper| name == *helper)?;
     let socket = layout.helper_socket();
     Some(match ask(&socket, name).as_deref() {
@@ -87,6 +99,20 @@ pub(crate) fn run(layout: &Layout, name: &OsStr) -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// The helper commands that find files.
+fn find_files(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
+    let arguments: Vec<String> = arguments.iter().map(|text| text.to_string_lossy().into_owned()).collect();
+    let source_dir = PathBuf::from(std::env::var_os("CODEBUILD_SRC_DIR").unwrap_or_else(|| ".".into()));
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let code = match name {
+        HASH_FILES => files::hash_files(&arguments, &source_dir, &mut out, &mut err),
+        GLOB_SEARCH => files::glob_search(&arguments, &source_dir, &mut out, &mut err),
+        TESTS_RUN => files::tests_run(&arguments, &|name| std::env::var(name).ok(), &mut out, &mut err),
+        _ => return None,
+    };
+    Some(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 fn ask(socket: &Path, name: &str) -> io::Result<String> {

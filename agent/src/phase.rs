@@ -119,7 +119,8 @@ impl Phase<'_> {
         self.log_failure(shown, step, &exit);
         let exit = if killed && cgroup.oom_kills() > oom_kills {
             let limit = self.build.rules.memory_limit.or_else(|| cgroup.memory_limit());
-            let limit_text = limit.map_or("out of memory".into(), |limit| format!("memory limit {}", gib(limit)));
+            let limit_text =
+                limit.map_or("out of memory".into(), |limit| format!("memory limit {}", gib(limit)));
             log.line(&format!("`{}` was killed: {limit_text}", shown.trim_end()));
             Exit::OutOfMemory { limit }
         } else {

@@ -135,7 +135,10 @@ mod tests {
             };
             let script = String::from_utf8(carrying("echo hi", &with)).unwrap();
             // The quoted directory may itself hold line ends; nobody's does, but it must not break out.
-            assert!(script.starts_with("cd '/it'\\''s\nhere'\nset -a\n. '/t/env.sh'; CODEBUILD_BUILD_SUCCEEDING=0"));
+            assert!(
+                script
+                    .starts_with("cd '/it'\\''s\nhere'\nset -a\n. '/t/env.sh'; CODEBUILD_BUILD_SUCCEEDING=0")
+            );
             let with = Carrying { directory: OsStr::new("/src"), ..with };
             let script = String::from_utf8(carrying("echo hi", &with)).unwrap();
             assert_eq!(script.lines().nth(3), Some("echo hi"));

@@ -8,6 +8,7 @@ use runspan_agent_protocol::{
 };
 
 use crate::error::AgentError;
+use crate::files;
 use crate::link::dial;
 use crate::shared::{Session, Shared};
 
@@ -32,8 +33,8 @@ pub(crate) fn collect(
     order: &Collect,
     session: &Session,
 ) -> Result<Reply, AgentError> {
-    let mut open = || Upload::open(shared, request);
-    let result = collect_into(&mut open, order, session, &mut |line| shared.log.line(line));
+    let open = || Upload::open(shared, request);
+    let result = collect_into(open, order, session, &mut |line| shared.log.line(line));
     shared.control.clear_transfer();
     if let Some(reason) = shared.control.ended(request) {
         return Err(AgentError::Ended(reason));
@@ -41,17 +42,24 @@ pub(crate) fn collect(
     result.map(Reply::Collected)
 }
 
-fn unpack_from(_download: &mut impl Read, _order: &Unpack) -> Result<Reply, AgentError> {
-    Err(AgentError::Files("this agent cannot unpack".into()))
+fn unpack_from(download: &mut impl Read, order: &Unpack) -> Result<Reply, AgentError> {
+    let (files, bytes) =
+        files::unpack(download, order).map_err(|error| AgentError::Files(error.to_string()))?;
+    Ok(Reply::Unpacked { files, bytes })
 }
 
 fn collect_into(
-    _open: &mut dyn FnMut() -> io::Result<Upload>,
-    _order: &Collect,
-    _session: &Session,
-    _log: &mut dyn FnMut(&str),
+    open: impl FnOnce() -> io::Result<Upload>,
+    order: &Collect,
+    session: &Session,
+    log: &mut dyn FnMut(&str),
 ) -> Result<Collected, AgentError> {
-    Err(AgentError::Files("this agent cannot collect".into()))
+    let (collected, upload) = files::collect(order, &session.source_dir, open, log)
+        .map_err(|error| AgentError::Files(error.to_string()))?;
+    if let Some(upload) = upload {
+        upload.end(&End::Complete).map_err(blob("an upload"))?;
+    }
+    Ok(collected)
 }
 
 fn blob(what: &'static str) -> impl FnOnce(io::Error) -> AgentError {

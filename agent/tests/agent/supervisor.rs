@@ -216,7 +216,11 @@ impl Rig {
         self.phase(commands, &[] as &[C])
     }
 
-    pub(crate) fn phase<C: Into<Command> + Clone, D: Into<Command> + Clone>(&mut self, commands: &[C], finally: &[D]) -> PhaseEnd {
+    pub(crate) fn phase<C: Into<Command> + Clone, D: Into<Command> + Clone>(
+        &mut self,
+        commands: &[C],
+        finally: &[D],
+    ) -> PhaseEnd {
         let order = phase(commands, finally);
         match self.ask(Verb::RunPhase(order)) {
             Ok(Reply::Phase(end)) => end,
@@ -303,7 +307,10 @@ impl Drop for Rig {
     }
 }
 
-pub(crate) fn phase<C: Into<Command> + Clone, D: Into<Command> + Clone>(commands: &[C], finally: &[D]) -> RunPhase {
+pub(crate) fn phase<C: Into<Command> + Clone, D: Into<Command> + Clone>(
+    commands: &[C],
+    finally: &[D],
+) -> RunPhase {
     RunPhase {
         phase: "BUILD".into(),
         commands: commands.iter().cloned().map(Into::into).collect(),
