@@ -81,8 +81,8 @@ pub(crate) fn run(layout: Layout, attempt: String) -> Result<Ending, AgentError>
     });
     terminal::listen(&shared).map_err(AgentError::file("listen at", shared.layout.shell_socket()))?;
     let (sender, messages) = channel();
-    let orphan_seconds =
-        Link::start(Arc::clone(&shared), sender).map_err(AgentError::system("start the line to the supervisor"))?;
+    let orphan_seconds = Link::start(Arc::clone(&shared), sender)
+        .map_err(AgentError::system("start the line to the supervisor"))?;
     Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default() }.serve(&messages))
 }
 
@@ -109,9 +109,9 @@ impl Agent {
                 }
                 Ok(Message::Orphaned(seconds)) => {
                     self.end_processes();
-                    self.shared
-                        .log
-                        .line(&format!("No supervisor came back for {seconds} seconds: the agent ended the build"));
+                    self.shared.log.line(&format!(
+                        "No supervisor came back for {seconds} seconds: the agent ended the build"
+                    ));
                     return Ending::Orphaned;
                 }
                 // The line's thread ends only after it told us.
@@ -218,7 +218,9 @@ fn sample_every(shared: &Arc<Shared>, interval: Duration) -> Result<(), AgentErr
 
 fn read_file(path: PathBuf, limit: u64) -> Result<Option<Vec<u8>>, AgentError> {
     let file = match File::open(&path) {
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
             return Ok(None);
         }
         opened => opened.map_err(AgentError::file("open", &path))?,

@@ -94,8 +94,7 @@ impl CarriedState {
         if self.written_by != shell {
             let saved = self.variables(shared, environment)?;
             let text: Vec<u8> = saved.iter().flat_map(|(name, value)| script::export(name, value)).collect();
-            std::fs::write(&self.env_file, text)
-                .map_err(AgentError::file("rewrite", &self.env_file))?;
+            std::fs::write(&self.env_file, text).map_err(AgentError::file("rewrite", &self.env_file))?;
             self.written_by = shell;
         }
         Ok(())
@@ -235,8 +234,9 @@ pub(crate) fn find_shell(environment: &Environment, shell: Shell) -> Result<Path
         Shell::Sh => ("sh", ""),
         Shell::Bash => ("bash", ", or say `shell: sh`"),
     };
-    let fallback = || Some(PathBuf::from("/bin").join(name)).filter(|path| path.exists());
-    environment.find(name).or_else(fallback).ok_or_else(|| AgentError::NoShell {
+    // Every image must have this one, whatever `PATH` says.
+    let standard = || Some(PathBuf::from("/bin/sh")).filter(|path| shell == Shell::Sh && path.exists());
+    environment.find(name).or_else(standard).ok_or_else(|| AgentError::NoShell {
         shell: name,
         path: environment.get("PATH").unwrap_or_default().to_string_lossy().into_owned(),
         remedy,
@@ -245,7 +245,11 @@ pub(crate) fn find_shell(environment: &Environment, shell: Shell) -> Result<Path
 
 /// Makes a directory and its parents, open to every user of the image.
 pub(crate) fn make_dir(path: &Path) -> Result<(), AgentError> {
-    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(AgentError::file("make directory", path))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(AgentError::file("make directory", path))
 }
 
 fn give(file: &File, user: Option<&User>) -> io::Result<()> {

@@ -46,7 +46,8 @@ impl Cgroup {
         Self {
             unified: dir(mounts.clone(), "", "memory.current"),
             memory: v1("memory", "memory.usage_in_bytes"),
-            cpuacct: v1("cpuacct", "cpuacct.usage").or_else(|| dir(mounts.join("cpu,cpuacct"), "cpuacct", "cpuacct.usage")),
+            cpuacct: v1("cpuacct", "cpuacct.usage")
+                .or_else(|| dir(mounts.join("cpu,cpuacct"), "cpuacct", "cpuacct.usage")),
             blkio: v1("blkio", "blkio.throttle.io_service_bytes"),
             net_dev: root.join("proc/net/dev"),
         }
@@ -91,9 +92,11 @@ impl Cgroup {
         };
         Sample {
             cpu_us: keyed(dir, "cpu.stat", "usage_usec"),
-            memory_bytes: number(dir, "memory.current")
-                .unwrap_or(0)
-                .saturating_sub(keyed(dir, "memory.stat", "inactive_file")),
+            memory_bytes: number(dir, "memory.current").unwrap_or(0).saturating_sub(keyed(
+                dir,
+                "memory.stat",
+                "inactive_file",
+            )),
             memory_peak_bytes: number(dir, "memory.peak").unwrap_or(0),
             disk_read_bytes: sum("rbytes"),
             disk_write_bytes: sum("wbytes"),
@@ -102,8 +105,10 @@ impl Cgroup {
     }
 
     fn sample_v1(&self) -> Sample {
-        let of = |dir: &Option<PathBuf>, file: &str| dir.as_deref().and_then(|dir| number(dir, file)).unwrap_or(0);
-        let io = self.blkio.as_deref().map(|dir| read(dir, "blkio.throttle.io_service_bytes")).unwrap_or_default();
+        let of =
+            |dir: &Option<PathBuf>, file: &str| dir.as_deref().and_then(|dir| number(dir, file)).unwrap_or(0);
+        let io =
+            self.blkio.as_deref().map(|dir| read(dir, "blkio.throttle.io_service_bytes")).unwrap_or_default();
         let sum = |kind: &str| {
             io.lines()
                 .filter_map(|line| {
@@ -112,7 +117,8 @@ impl Cgroup {
                 })
                 .sum()
         };
-        let inactive = self.memory.as_deref().map_or(0, |dir| keyed(dir, "memory.stat", "total_inactive_file"));
+        let inactive =
+            self.memory.as_deref().map_or(0, |dir| keyed(dir, "memory.stat", "total_inactive_file"));
         Sample {
             cpu_us: of(&self.cpuacct, "cpuacct.usage") / 1000,
             memory_bytes: of(&self.memory, "memory.usage_in_bytes").saturating_sub(inactive),
@@ -205,7 +211,10 @@ mod tests {
     #[test]
     fn version_1_beside_an_empty_unified_tree() {
         let root = fixture(&[
-            ("proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n2:blkio:/docker/abc\n0::/\n"),
+            (
+                "proc/self/cgroup",
+                "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n2:blkio:/docker/abc\n0::/\n",
+            ),
             ("sys/fs/cgroup/unified/cgroup.procs", "1\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1000\n"),
             ("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 300\n"),

@@ -75,7 +75,10 @@ impl Environment {
             .split(|byte| *byte == 0)
             .filter_map(|entry| {
                 let equals = entry.iter().position(|byte| *byte == b'=')?;
-                Some((OsStr::from_bytes(&entry[..equals]).into(), OsStr::from_bytes(&entry[equals + 1..]).into()))
+                Some((
+                    OsStr::from_bytes(&entry[..equals]).into(),
+                    OsStr::from_bytes(&entry[equals + 1..]).into(),
+                ))
             })
             .collect();
         Self { variables, helper_dir: self.helper_dir.clone() }

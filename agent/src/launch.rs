@@ -38,12 +38,7 @@ pub(crate) fn command<A: AsRef<OsStr>>(
         Command::new(program)
     };
     let directory = if directory.is_dir() { directory } else { Path::new("/") };
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter())
-        .current_dir(directory)
-        .stdin(Stdio::null());
+    command.args(arguments).env_clear().envs(environment.iter()).current_dir(directory).stdin(Stdio::null());
     command
 }
 

@@ -55,7 +55,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let agent = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(places::AGENT));
     let root = std::env::var_os(ROOT_VARIABLE).unwrap_or_else(|| "/".into());
     let layout = |root: OsString| Layout::new(root, agent.clone());
-    if let Some(code) = Path::new(&name).file_name().and_then(|name| helpers::run(&layout(root.clone()), name)) {
+    if let Some(code) =
+        Path::new(&name).file_name().and_then(|name| helpers::run(&layout(root.clone()), name))
+    {
         return code;
     }
     let [mode, rest @ ..] = arguments.as_slice() else { return usage() };
@@ -111,7 +113,9 @@ fn report(result: io::Result<()>) -> ExitCode {
 fn print_environment() -> ExitCode {
     let mut text = Vec::new();
     for (name, value) in std::env::vars_os() {
-        text.extend_from_slice(&[name.into_vec(), b"=".to_vec(), value.as_bytes().to_vec(), vec![0]].concat());
+        text.extend_from_slice(
+            &[name.into_vec(), b"=".to_vec(), value.as_bytes().to_vec(), vec![0]].concat(),
+        );
     }
     report(io::stdout().write_all(&text))
 }

@@ -47,7 +47,8 @@ impl Link {
     /// Starts the line's thread. The returned number is how long, in seconds, to wait for a lost supervisor.
     pub(crate) fn start(shared: Arc<Shared>, messages: Sender<Message>) -> io::Result<Arc<AtomicU64>> {
         let orphan_seconds = Arc::new(AtomicU64::new(FIRST_ORPHAN_SECONDS));
-        let link = Self { shared, messages, orphan_seconds: Arc::clone(&orphan_seconds), seen: AtomicU64::new(0) };
+        let link =
+            Self { shared, messages, orphan_seconds: Arc::clone(&orphan_seconds), seen: AtomicU64::new(0) };
         std::thread::Builder::new().name("link".into()).spawn(move || link.run())?;
         Ok(orphan_seconds)
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use runspan_agent_protocol::StopReason;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group, wait,
-    waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
+    wait, waitid,
 };
 
 /// As PID 1 we may be given children we did not start; that is how often we look when we have none.

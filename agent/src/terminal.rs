@@ -78,8 +78,7 @@ fn open(shared: &Shared, stream: &mut UnixStream) -> io::Result<Running> {
         return Err(io::ErrorKind::InvalidData.into());
     };
     let session = shared.session().ok_or_else(|| io::Error::other("the build is not configured yet"))?;
-    let mut environment =
-        session.state.variables(shared, &session.environment).map_err(io::Error::other)?;
+    let mut environment = session.state.variables(shared, &session.environment).map_err(io::Error::other)?;
     if rows > 0 {
         environment.put("TERM", term);
     }

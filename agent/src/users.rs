@@ -29,7 +29,8 @@ pub(crate) fn find(etc: &Path, name: &str) -> Result<User, AgentError> {
         Some((login, fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
     };
     let by_name = entries.lines().filter_map(entry).find(|(login, ..)| login == name);
-    let found = by_name.or_else(|| entries.lines().filter_map(entry).find(|(_, uid, _)| Some(*uid) == number));
+    let found =
+        by_name.or_else(|| entries.lines().filter_map(entry).find(|(_, uid, _)| Some(*uid) == number));
     let (login, uid, gid) = match (found, number) {
         (Some(found), _) => found,
         // As in `docker run --user`, a number needs no entry.
@@ -58,7 +59,8 @@ mod tests {
 
     fn etc() -> tempfile::TempDir {
         let etc = tempfile::tempdir().unwrap();
-        let passwd = "root:x:0:0:root:/root:/bin/sh\n# note\nbroken:x\ncodebuild-user:x:1001:1002::/home/c:/bin/sh\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\n# note\nbroken:x\ncodebuild-user:x:1001:1002::/home/c:/bin/sh\n";
         std::fs::write(etc.path().join("passwd"), passwd).unwrap();
         let group = "root:x:0:\ndocker:x:998:other,codebuild-user\nme:x:1002:codebuild-user\n";
         std::fs::write(etc.path().join("group"), group).unwrap();

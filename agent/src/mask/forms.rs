@@ -29,7 +29,9 @@ fn values(secret: &str) -> BTreeSet<String> {
     if let Ok(json @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(secret) {
         leaves(&json, &mut values);
     }
-    values.retain(|value| value.chars().count() >= SHORTEST && value.bytes().any(|b| b.is_ascii_alphanumeric() || b >= 0x80));
+    values.retain(|value| {
+        value.chars().count() >= SHORTEST && value.bytes().any(|b| b.is_ascii_alphanumeric() || b >= 0x80)
+    });
     values
 }
 
@@ -85,7 +87,14 @@ fn encodings(value: &str, forms: &mut BTreeSet<Vec<u8>>) {
     add(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").into_bytes());
     add(ascii(json).into_bytes());
     add(json.as_bytes().to_vec());
-    for quotes in [("&quot;", "&apos;"), ("&quot;", "&#39;"), ("&#34;", "&#39;"), ("&quot;", "&#x27;"), ("&quot;", "'"), ("\"", "'")] {
+    for quotes in [
+        ("&quot;", "&apos;"),
+        ("&quot;", "&#39;"),
+        ("&#34;", "&#39;"),
+        ("&quot;", "&#x27;"),
+        ("&quot;", "'"),
+        ("\"", "'"),
+    ] {
         let form = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         add(form.replace('"', quotes.0).replace('\'', quotes.1).into_bytes());
     }
@@ -93,7 +102,8 @@ fn encodings(value: &str, forms: &mut BTreeSet<Vec<u8>>) {
     add(value.replace('\'', "'\"'\"'").into_bytes());
     add(value.replace('\'', "\\'").into_bytes());
     add(escaped(value, |c| matches!(c, '"' | '\\' | '$' | '`')).into_bytes());
-    add(escaped(value, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"%+,-./:=@_".contains(c)).into_bytes());
+    add(escaped(value, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"%+,-./:=@_".contains(c))
+        .into_bytes());
     add(escaped(value, |c| matches!(c, '\'' | '\\')).replace('\n', "\\n").replace('\t', "\\t").into_bytes());
 }
 
