@@ -8,10 +8,8 @@ mod failure;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    match cli::Cli::read().run() {
         Ok(code) => code.into(),
         Err(failure) => {
             console::complain(&failure);
