@@ -3,6 +3,7 @@
 
 mod case;
 mod expect;
+mod gather;
 mod list;
 mod pattern;
 mod runner;
