@@ -1,2 +1,2 @@
-echo "lint.sh:2: line ends with a blank "
-grep -n ' "$' "$0" && exit 3
+echo "main.c:7: line ends with a blank"
+exit 3

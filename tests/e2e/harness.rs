@@ -114,7 +114,7 @@ impl Home {
             .flatten()
             .flatten()
             .filter_map(|entry| {
-                let made = entry.metadata().and_then(|metadata| metadata.created()).ok()?;
+                let made = entry.metadata().and_then(|of| of.created().or_else(|_| of.modified())).ok()?;
                 Some((made, entry.file_name().into_string().ok()?))
             })
             .collect();
