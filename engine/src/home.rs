@@ -100,6 +100,11 @@ impl BuildDir {
         self.root.join("lock")
     }
 
+    /// Made by another process that wants the build to stop.
+    pub fn stop_file(&self) -> PathBuf {
+        self.root.join("stop")
+    }
+
     /// Artifacts, unless the user names another place.
     pub fn artifacts(&self) -> PathBuf {
         self.root.join("artifacts")

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS builds (
     status TEXT NOT NULL, start_us INTEGER NOT NULL, batch TEXT,
     record TEXT NOT NULL, request TEXT NOT NULL, buildspec TEXT, placement TEXT,
     spool_offset INTEGER NOT NULL DEFAULT 0, log_length INTEGER NOT NULL DEFAULT 0,
-    events INTEGER NOT NULL DEFAULT 0
+    events INTEGER NOT NULL DEFAULT 0, phase_request INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS builds_by_start ON builds (start_us);
 CREATE TABLE IF NOT EXISTS events (
@@ -167,10 +167,12 @@ impl Journal {
     /// [`JournalError`].
     pub fn recorder(&self, uuid: &str) -> Result<Recorder> {
         let connection = connect(&self.home.database())?;
-        let (spool_offset, log_length, events) = connection
-            .query_row("SELECT spool_offset, log_length, events FROM builds WHERE uuid = ?1", [uuid], |row| {
-                Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?))
-            })
+        let (spool_offset, log_length, events, phase_request) = connection
+            .query_row(
+                "SELECT spool_offset, log_length, events, phase_request FROM builds WHERE uuid = ?1",
+                [uuid],
+                |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, row.get(3)?)),
+            )
             .map_err(|source| database(&self.home, source))?;
         let path = self.home.build(uuid).log();
         let open = || {
@@ -188,6 +190,7 @@ impl Journal {
         let log = open().map_err(|source| file(&path, source))?;
         Ok(Recorder {
             uuid: uuid.to_owned(),
+            phase_request,
             position: watch::Sender::new(Position { log: log_length, events }),
             inner: Mutex::new(Inner {
                 connection,
@@ -395,6 +398,7 @@ struct Inner {
 /// The one writer of a build's log, events and record.
 pub struct Recorder {
     uuid: String,
+    phase_request: u64,
     home: Home,
     position: watch::Sender<Position>,
     inner: Mutex<Inner>,
@@ -404,6 +408,11 @@ impl Recorder {
     /// Follows what is recorded.
     pub fn follow(&self) -> watch::Receiver<Position> {
         self.position.subscribe()
+    }
+
+    /// Id of the last request before the current phase, as it was when the recorder was opened.
+    pub const fn phase_request(&self) -> u64 {
+        self.phase_request
     }
 
     /// Spool offset that a reconnecting agent resumes from: all before it is committed.
@@ -458,28 +467,59 @@ impl Recorder {
         self.output(format!("{start}{}\n", container_line(text, Timestamp::now())).as_bytes(), offset)
     }
 
-    /// Writes down an event; with the spool offset where it ended when the agent told it, and its reply when it
-    /// answers a request.
+    /// Appends text of our own as it is; only while no agent writes.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn text(&self, text: &str) -> Result<()> {
+        self.output(text.as_bytes(), self.spool_offset())
+    }
+
+    /// Writes down an event, with the spool offset where it ended when the agent told it.
     ///
     /// # Errors
     /// [`JournalError`].
     pub fn event(&self, event: &Event, spool_offset: Option<u64>) -> Result<()> {
-        let text = serde_json::to_string(event)
+        self.write(std::slice::from_ref(event), spool_offset, |_| Ok(0))
+    }
+
+    /// Writes down, all or nothing, the record as it stands now, what led to it, and the last request before the
+    /// phase that begins.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn save(&self, build: &Build, events: &[Event], phase_request: u64) -> Result<()> {
+        let record = json(build, build)?;
+        self.write(events, None, |db| {
+            db.execute(
+                "UPDATE builds SET record = ?2, status = ?3, phase_request = ?4 WHERE uuid = ?1",
+                params![self.uuid, record, build.build_status.name(), phase_request],
+            )
+        })
+    }
+
+    fn write(
+        &self,
+        events: &[Event],
+        spool_offset: Option<u64>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+    ) -> Result<()> {
+        let texts = events
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|source| JournalError::Record { build: self.uuid.clone(), source })?;
         let mut inner = lock(&self.inner);
-        inner.state.events += 1;
-        if let Some(offset) = spool_offset {
-            inner.state.spool_offset = offset;
-        }
-        let state = inner.state;
+        let first = inner.state.events + 1;
+        inner.state.events += events.len() as u64;
+        inner.state.spool_offset = spool_offset.unwrap_or(inner.state.spool_offset);
+        let (now, log_length) = (Timestamp::now().as_microsecond(), inner.state.log_length);
         self.transact(&mut inner, |db| {
-            db.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-                self.uuid,
-                state.events,
-                Timestamp::now().as_microsecond(),
-                state.log_length,
-                text
-            ])
+            let mut insert = db.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            for (number, text) in (first..).zip(&texts) {
+                insert.execute(params![self.uuid, number, now, log_length, text])?;
+            }
+            work(db)
         })?;
         let position = Position { log: inner.state.log_length, events: inner.state.events };
         drop(inner);
@@ -532,22 +572,6 @@ impl Recorder {
                 Ok((request, reply))
             })
             .collect()
-    }
-
-    /// Writes down the record as it stands now.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub fn save(&self, build: &Build) -> Result<()> {
-        let record = json(build, build)?;
-        let mut inner = lock(&self.inner);
-        self.transact(&mut inner, |db| {
-            db.execute(
-                "UPDATE builds SET record = ?2, status = ?3 WHERE uuid = ?1",
-                params![self.uuid, record, build.build_status.name()],
-            )
-        })?;
-        Ok(())
     }
 
     /// Writes down the text of the buildspec.

@@ -1,5 +1,6 @@
 //! Build, plan, lifecycle, journal and the traits others plug into.
 
+mod artifacts;
 pub mod batch;
 pub mod build;
 pub mod environment;
@@ -11,8 +12,12 @@ pub mod lifecycle;
 pub mod link;
 pub mod plan;
 pub mod project;
+pub mod reports;
 pub mod request;
+mod source;
+pub mod supervisor;
 
 pub use event::Event;
 pub use executor::*;
 pub use home::*;
+pub use supervisor::{BuildHandle, Control, EngineError, Outcome, Supervisor};

@@ -152,11 +152,23 @@ impl Link {
         Ok(())
     }
 
-    /// Applies what a dead agent left in its spool. A record cut by its death is left out.
+    /// Reads the spool of a dead agent, on a thread of its own.
+    pub fn drainer(&self) -> Drainer {
+        Drainer { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Applies what a dead agent left behind.
+pub struct Drainer {
+    shared: Arc<Shared>,
+}
+
+impl Drainer {
+    /// Applies every whole record of the spool that was not applied yet; one cut by the agent's death is left out.
     ///
     /// # Errors
     /// Those of the file; no spool at all is not one.
-    pub fn drain_spool(&self, run_dir: &Path) -> io::Result<()> {
+    pub fn drain(&self, run_dir: &Path) -> io::Result<()> {
         if let Some(stream) = &lock(&self.shared.outbox).stream {
             let _gone = stream.shutdown(Shutdown::Both);
         }
@@ -229,7 +241,10 @@ impl Shared {
             Purpose::Events => self.serve_events(stream),
             Purpose::Upload { request } => {
                 if let Some(Blob::Upload(receive)) = lock(&self.blobs).remove(&request) {
-                    receive(&mut BlobReader::new(stream));
+                    let mut blob = BlobReader::new(stream);
+                    receive(&mut blob);
+                    // The sender must not find the line cut because somebody needed only the beginning.
+                    io::copy(&mut blob, &mut io::sink())?;
                 }
                 Ok(())
             }

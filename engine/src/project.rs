@@ -69,6 +69,22 @@ pub enum SourceType {
 }
 
 impl SourceType {
+    /// Its name, CodeBuild's where it has one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "DIRECTORY",
+            Self::Codecommit => "CODECOMMIT",
+            Self::Codepipeline => "CODEPIPELINE",
+            Self::Github => "GITHUB",
+            Self::GithubEnterprise => "GITHUB_ENTERPRISE",
+            Self::Gitlab => "GITLAB",
+            Self::GitlabSelfManaged => "GITLAB_SELF_MANAGED",
+            Self::Bitbucket => "BITBUCKET",
+            Self::S3 => "S3",
+            Self::NoSource => "NO_SOURCE",
+        }
+    }
+
     /// Whether the source is fetched with git.
     pub const fn is_git(self) -> bool {
         matches!(

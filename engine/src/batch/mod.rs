@@ -1,8 +1,10 @@
 //! Batch builds: one buildspec, many builds.
 
 mod expand;
+mod run;
 
 pub use expand::*;
+pub use run::*;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

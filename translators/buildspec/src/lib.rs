@@ -1,5 +1,21 @@
 //! The pivot of the house: whatever a job was written in becomes a [`Buildspec`].
+//!
+//! [`parse`] reads a buildspec and says everything that is wrong with it; [`write`] prints one as a person
+//! would write it; [`render`] and [`report`] show the diagnostics to people and programs.
 
+mod diagnostic;
 mod model;
+mod on_failure;
+mod parse;
+mod render;
+pub mod report;
+mod suggest;
+mod syntax;
+mod write;
+pub mod yaml;
 
+pub use diagnostic::*;
 pub use model::*;
+pub use parse::{Parsed, parse, parse_bytes};
+pub use render::render;
+pub use write::{Comments, write};

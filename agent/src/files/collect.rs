@@ -1,0 +1,217 @@
+//! Files found and sent.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging};
+use runspan_archive::{Sent, TarWriter};
+
+use super::names::{self, Named};
+use super::walk::{Wanted, walk};
+use super::zip_stream::write_zip;
+use super::{FilesError, Found, Glob, Kind};
+
+/// Finds files and sends them, sorted by name, to the writer that `open` makes. Without files it is not called.
+///
+/// Returns what was found and the writer, flushed.
+///
+/// # Errors
+/// [`FilesError`]. Files that vanish, shrink or cannot be read are warnings.
+pub fn collect<W: Write>(
+    request: &Collect,
+    source_dir: &Path,
+    open: impl FnOnce() -> io::Result<W>,
+    log: &mut dyn FnMut(&str),
+) -> Result<(Collected, Option<W>), FilesError> {
+    let mut collected = Collected::default();
+    let files = search(request, source_dir, &mut collected, log)?;
+    if request.log == CollectLog::Artifacts && !files.is_empty() {
+        log(&format!("Found {} file(s)", files.len()));
+    }
+    if files.is_empty() {
+        return Ok((collected, None));
+    }
+    collected.files = files.iter().filter(|file| file.found.kind != Kind::Directory).count() as u64;
+    let sink =
+        Counted { to: BufWriter::with_capacity(256 << 10, open().map_err(FilesError::Send)?), bytes: 0 };
+    let sink = match request.packaging {
+        Packaging::Zip => write_zip(sink, &files, &mut collected.warnings)?,
+        Packaging::Tar => write_tar(sink, &files, &mut collected.warnings)?,
+    };
+    collected.bytes = sink.bytes;
+    let writer = sink.to.into_inner().map_err(|error| FilesError::Send(error.into_error()))?;
+    Ok((collected, Some(writer)))
+}
+
+/// Everything to send, under its name in the stream.
+fn search(
+    request: &Collect,
+    source_dir: &Path,
+    collected: &mut Collected,
+    log: &mut dyn FnMut(&str),
+) -> Result<Vec<Named>, FilesError> {
+    let seconds = Some(request.search_seconds).filter(|seconds| *seconds > 0);
+    let deadline = seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+    let mut say = |line: &dyn Fn() -> String| {
+        if request.log == CollectLog::Artifacts {
+            log(&line());
+        }
+    };
+    let base_text = if request.base_directory.is_empty() { "." } else { &request.base_directory };
+    say(&|| format!("Expanding base directory path: {base_text}"));
+    say(&|| "Assembling file list".to_owned());
+    say(&|| format!("Expanding {base_text}"));
+    let bases = base_directories(base_text, source_dir, deadline)?;
+    if bases.is_empty() {
+        say(&|| format!("Skipping invalid file path {base_text}"));
+    }
+
+    let wanted = if request.absolute_names { Wanted::Trees } else { Wanted::Files };
+    let mut matched = vec![false; request.files.len()];
+    let mut files = Vec::new();
+    for base in &bases {
+        let shown = if request.base_directory.is_empty() || Glob::new(base_text, source_dir)?.is_path() {
+            base_text.to_owned()
+        } else {
+            base.strip_prefix(source_dir).unwrap_or(base).display().to_string()
+        };
+        say(&|| format!("Expanding file paths for base directory {shown}"));
+        say(&|| "Assembling file list".to_owned());
+        let files_globs = globs(&request.files, base)?;
+        let exclude = globs(&request.exclude, base)?;
+        let mut walked = walk(&files_globs, wanted, deadline);
+        walked.found.retain(|found| !exclude.iter().any(|glob| glob.matches(&found.path)));
+        if !request.absolute_names && !request.keep_symlinks {
+            follow_links(&mut walked.found, &mut walked.warnings);
+        }
+        for (index, glob) in files_globs.iter().enumerate() {
+            say(&|| format!("Expanding {}", glob.text()));
+            matched[index] |= walked.matched[index];
+            if glob.is_path() && !walked.matched[index] {
+                say(&|| format!("Skipping invalid file path {}", glob.text()));
+            }
+        }
+        if walked.cut {
+            let seconds = request.search_seconds;
+            collected.warnings.push(format!("search ended after {seconds} s with what was found by then"));
+        }
+        collected.warnings.append(&mut walked.warnings);
+        files.extend(match request.absolute_names {
+            true => names::absolute(walked.found, source_dir),
+            false => names::beneath(walked.found, base),
+        });
+    }
+    if request.log == CollectLog::Cache {
+        request.files.iter().for_each(|path| log(&format!("Expanded cache path {path}")));
+    }
+    let unmatched = request.files.iter().zip(&matched).filter(|(_, matched)| !**matched);
+    collected.unmatched = unmatched.map(|(text, _)| text.clone()).collect();
+    if request.discard_paths && !request.absolute_names {
+        files = names::discard_paths(files);
+    }
+    Ok(names::settle(files))
+}
+
+/// The directories that a base directory stands for.
+fn base_directories(
+    text: &str,
+    source_dir: &Path,
+    deadline: Option<Instant>,
+) -> Result<Vec<PathBuf>, FilesError> {
+    let glob = Glob::new(text, source_dir)?;
+    if glob.is_path() {
+        let root = glob.root().to_owned();
+        return Ok(if root.is_dir() { vec![root] } else { Vec::new() });
+    }
+    Ok(walk(&[glob], Wanted::Directories, deadline).found.into_iter().map(|found| found.path).collect())
+}
+
+fn globs(texts: &[String], base: &Path) -> Result<Vec<Glob>, FilesError> {
+    texts.iter().map(|text| Glob::new(text, base)).collect()
+}
+
+/// Turns links to files into files and leaves out links to anything else.
+fn follow_links(found: &mut Vec<Found>, warnings: &mut Vec<String>) {
+    found.retain_mut(|found| {
+        if found.kind != Kind::Link {
+            return true;
+        }
+        let path = found.path.display();
+        match fs::metadata(&found.path) {
+            Ok(metadata) if metadata.is_file() => found.kind = Kind::File,
+            Ok(metadata) if metadata.is_dir() => warnings.push(format!(
+                "skipped {path}: a link to a directory; to take what is in it, list `{path}/**/*`"
+            )),
+            Ok(_) => warnings.push(format!("skipped {path}: neither file, directory nor link")),
+            Err(error) => warnings.push(format!("skipped link {path}: {error}")),
+        }
+        found.kind == Kind::File
+    });
+}
+
+fn write_tar<W: Write>(to: W, files: &[Named], warnings: &mut Vec<String>) -> Result<W, FilesError> {
+    let mut tar = TarWriter::new(to);
+    for Named { name, found } in files {
+        let path = &found.path;
+        let sent = match found.kind {
+            Kind::File => match open_file(path) {
+                Ok((mut file, metadata)) => {
+                    let sent = tar.file(name, &metadata, &mut file);
+                    if let Ok(Sent::Shrunk) = sent {
+                        warnings.push(format!("{} became shorter while it was read", path.display()));
+                    }
+                    sent.map(drop)
+                }
+                Err(error) => {
+                    warnings.push(format!("skipped {}: {error}", path.display()));
+                    Ok(())
+                }
+            },
+            Kind::Directory | Kind::Link => match fs::symlink_metadata(path) {
+                Ok(metadata) if metadata.is_dir() => tar.directory(name, &metadata),
+                Ok(metadata) => match fs::read_link(path) {
+                    Ok(target) => tar.symlink(name, &metadata, &target),
+                    Err(error) => {
+                        warnings.push(format!("skipped {}: {error}", path.display()));
+                        Ok(())
+                    }
+                },
+                Err(error) => {
+                    warnings.push(format!("skipped {}: {error}", path.display()));
+                    Ok(())
+                }
+            },
+        };
+        sent.map_err(FilesError::Send)?;
+    }
+    tar.finish().map_err(FilesError::Send)
+}
+
+/// Opens a regular file; whatever else has taken its place meanwhile does not block.
+pub(super) fn open_file(path: &Path) -> io::Result<(File, Metadata)> {
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(io::Error::other("no longer a file")) }
+}
+
+/// Counts what is written.
+struct Counted<W> {
+    to: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}

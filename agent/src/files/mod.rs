@@ -1,0 +1,22 @@
+//! Files of a build: found by globs, sent as one tar or zip stream, unpacked from one; and the helper commands
+//! that find files.
+
+mod collect;
+mod error;
+mod glob;
+mod hash;
+mod names;
+mod search;
+mod shards;
+mod unpack;
+mod walk;
+mod zip_stream;
+
+pub use collect::collect;
+pub use error::FilesError;
+pub use glob::Glob;
+pub use hash::hash_files;
+pub use search::glob_search;
+pub use shards::tests_run;
+pub use unpack::unpack;
+pub use walk::{Found, Kind, find};

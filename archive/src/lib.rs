@@ -1,0 +1,18 @@
+//! Tar and zip streams in and out of directories.
+//!
+//! What is unpacked is never trusted: see [`unpack_tar`] and [`unpack_zip`]. What is packed may change while it
+//! is read: see [`TarWriter`].
+
+mod beneath;
+mod error;
+mod pack;
+mod place;
+mod unpack;
+mod zip_time;
+
+pub use beneath::Beneath;
+pub use error::ArchiveError;
+pub use pack::{Sent, TarWriter};
+pub use place::{Limits, Options, Owner, Unpacked};
+pub use unpack::{unpack_tar, unpack_zip};
+pub use zip_time::zip_time;

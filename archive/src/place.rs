@@ -1,0 +1,304 @@
+//! Entries of any archive, put in their place.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
+
+use crate::{ArchiveError, Beneath};
+
+/// How an archive is unpacked.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Names may be absolute and may lead through links that were there before; for caches, whose paths are
+    /// anywhere in a container.
+    pub absolute_names: bool,
+    /// Symbolic links are made; otherwise one is an error.
+    pub symlinks: bool,
+    /// Who owns what is unpacked.
+    pub owner: Owner,
+    /// Bits of a mode that are kept.
+    pub mode_mask: u32,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            absolute_names: false,
+            symlinks: true,
+            owner: Owner::Unpacker,
+            mode_mask: 0o777,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Who owns what is unpacked. Where the process may not change owners, it owns everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The process.
+    Unpacker,
+    /// Whom the archive names.
+    Archive,
+    /// This user.
+    User {
+        /// Its number.
+        uid: u32,
+        /// Its group's number.
+        gid: u32,
+    },
+}
+
+/// What is too much.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { entries: u64::MAX, bytes: u64::MAX }
+    }
+}
+
+/// What was unpacked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Files, links included, directories not.
+    pub files: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+}
+
+/// What an entry says about itself beyond its name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attributes {
+    pub(crate) mode: Option<u32>,
+    pub(crate) mtime: Option<i64>,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Puts entries in their place. Symbolic links, and the modes and times of directories, wait until the end: no
+/// entry can pass through a link of its own archive, nor is any kept out of a directory by its mode.
+pub(crate) struct Place {
+    relative: Beneath,
+    absolute: Option<Beneath>,
+    options: Options,
+    privileged: bool,
+    symlinks: BTreeMap<Vec<u8>, (OsString, Attributes)>,
+    directories: BTreeMap<Vec<u8>, Attributes>,
+    entries: u64,
+    done: Unpacked,
+    buffer: Vec<u8>,
+}
+
+impl Place {
+    pub(crate) fn new(directory: &Path, options: Options) -> Result<Self, ArchiveError> {
+        let name = directory.as_os_str().as_bytes();
+        fs::create_dir_all(directory).map_err(|error| ArchiveError::disk("make", name, error))?;
+        let open = |path: &Path| {
+            Beneath::open(path, options.absolute_names)
+                .map_err(|error| ArchiveError::disk("open", path.as_os_str().as_bytes(), error))
+        };
+        Ok(Self {
+            relative: open(directory)?,
+            absolute: options.absolute_names.then(|| open(Path::new("/"))).transpose()?,
+            options,
+            privileged: rustix::process::geteuid().is_root(),
+            symlinks: BTreeMap::new(),
+            directories: BTreeMap::new(),
+            entries: 0,
+            done: Unpacked::default(),
+            buffer: vec![0; 128 << 10],
+        })
+    }
+
+    pub(crate) fn directory(&mut self, name: &[u8], attributes: Attributes) -> Result<(), ArchiveError> {
+        self.count()?;
+        let (beneath, parts) = self.locate(name)?;
+        if parts.is_empty() {
+            return Ok(());
+        }
+        beneath.directory(&parts).map_err(|error| ArchiveError::disk("make directory", name, error))?;
+        self.directories.insert(name.to_vec(), attributes);
+        Ok(())
+    }
+
+    pub(crate) fn file(
+        &mut self,
+        name: &[u8],
+        attributes: Attributes,
+        content: &mut impl Read,
+    ) -> Result<(), ArchiveError> {
+        self.count()?;
+        self.symlinks.remove(name);
+        let (beneath, parts) = self.locate(name)?;
+        let mut file = beneath.file(&parts).map_err(|error| ArchiveError::disk("make file", name, error))?;
+        loop {
+            let read = match content.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ArchiveError::Stream(error)),
+            };
+            self.done.bytes += read as u64;
+            if self.done.bytes > self.options.limits.bytes {
+                return Err(ArchiveError::TooLarge { limit: self.options.limits.bytes, what: "bytes" });
+            }
+            file.write_all(&self.buffer[..read]).map_err(|error| ArchiveError::disk("write", name, error))?;
+        }
+        self.done.files += 1;
+        self.dress(&file, attributes)
+            .map_err(|error| ArchiveError::disk("set the attributes of", name, error))
+    }
+
+    pub(crate) fn symlink(
+        &mut self,
+        name: &[u8],
+        target: &[u8],
+        attributes: Attributes,
+    ) -> Result<(), ArchiveError> {
+        self.count()?;
+        if !self.options.symlinks {
+            return Err(ArchiveError::refused(name, "symbolic links are not taken here"));
+        }
+        if target.is_empty() || target.contains(&0) {
+            return Err(ArchiveError::refused(name, "a link to nowhere"));
+        }
+        if self.locate(name)?.1.is_empty() {
+            return Err(ArchiveError::refused(name, "a link without a name"));
+        }
+        self.symlinks.insert(name.to_vec(), (OsString::from_vec(target.to_vec()), attributes));
+        self.done.files += 1;
+        Ok(())
+    }
+
+    pub(crate) fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<(), ArchiveError> {
+        self.count()?;
+        if let Some(link) = self.symlinks.get(target).cloned() {
+            self.symlinks.insert(name.to_vec(), link);
+            return Ok(());
+        }
+        if name.first() == Some(&b'/') && target.first() != Some(&b'/')
+            || name.first() != Some(&b'/') && target.first() == Some(&b'/')
+        {
+            return Err(ArchiveError::refused(name, "a hard link between relative and absolute names"));
+        }
+        let (_, target_parts) = self.locate(target)?;
+        self.symlinks.remove(name);
+        let (beneath, parts) = self.locate(name)?;
+        beneath
+            .hard_link(&parts, &target_parts)
+            .map_err(|error| ArchiveError::disk("make hard link", name, error))?;
+        self.done.files += 1;
+        Ok(())
+    }
+
+    /// Makes the links and gives directories their modes and times, deepest first.
+    pub(crate) fn finish(mut self) -> Result<Unpacked, ArchiveError> {
+        for (name, (target, attributes)) in std::mem::take(&mut self.symlinks) {
+            let owner = self.owner(attributes);
+            let (beneath, parts) = self.locate(&name)?;
+            let fail = |error| ArchiveError::disk("make link", &name, error);
+            beneath.symlink(&parts, &target).map_err(fail)?;
+            let (parent, last) = beneath.parent(&parts).map_err(fail)?;
+            if let Some((uid, gid)) = owner {
+                rustix::fs::chownat(parent, last, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|error| fail(error.into()))?;
+            }
+            if let Some(times) = times(attributes) {
+                rustix::fs::utimensat(parent, last, &times, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|error| fail(error.into()))?;
+            }
+        }
+        for (name, attributes) in std::mem::take(&mut self.directories).into_iter().rev() {
+            let (beneath, parts) = self.locate(&name)?;
+            let fail = |error| ArchiveError::disk("set the attributes of", &name, error);
+            let fd = beneath.directory(&parts).map_err(fail)?;
+            let directory = rustix::fs::openat(
+                fd,
+                c".",
+                rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+                Mode::empty(),
+            );
+            // A directory that was there before and may not be read keeps what it has.
+            if let Ok(directory) = directory {
+                self.dress(&directory, attributes).map_err(fail)?;
+            }
+        }
+        Ok(self.done)
+    }
+
+    fn count(&mut self) -> Result<(), ArchiveError> {
+        self.entries += 1;
+        if self.entries > self.options.limits.entries {
+            return Err(ArchiveError::TooLarge { limit: self.options.limits.entries, what: "entries" });
+        }
+        Ok(())
+    }
+
+    fn locate<'n>(&mut self, name: &'n [u8]) -> Result<(&mut Beneath, Vec<&'n OsStr>), ArchiveError> {
+        let parts = parts(name)?;
+        match (name.first() == Some(&b'/'), &mut self.absolute) {
+            (false, _) => Ok((&mut self.relative, parts)),
+            (true, Some(root)) => Ok((root, parts)),
+            (true, None) => Err(ArchiveError::refused(name, "an absolute name")),
+        }
+    }
+
+    fn owner(&self, attributes: Attributes) -> Option<(Uid, Gid)> {
+        let (uid, gid) = match self.options.owner {
+            _ if !self.privileged => return None,
+            Owner::Unpacker => return None,
+            Owner::Archive => (attributes.uid, attributes.gid),
+            Owner::User { uid, gid } => (uid, gid),
+        };
+        Some((Uid::from_raw(uid), Gid::from_raw(gid)))
+    }
+
+    fn dress(&self, file: &impl AsFd, attributes: Attributes) -> std::io::Result<()> {
+        // The owner first: a change of owner clears set-user-id bits.
+        if let Some((uid, gid)) = self.owner(attributes) {
+            rustix::fs::fchown(file, Some(uid), Some(gid))?;
+        }
+        if let Some(mode) = attributes.mode {
+            rustix::fs::fchmod(file, Mode::from_raw_mode(mode & self.options.mode_mask))?;
+        }
+        if let Some(times) = times(attributes) {
+            rustix::fs::futimens(file, &times)?;
+        }
+        Ok(())
+    }
+}
+
+/// The components of a name; those that lead upwards are refused.
+fn parts(name: &[u8]) -> Result<Vec<&OsStr>, ArchiveError> {
+    let mut parts = Vec::new();
+    for part in name.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => return Err(ArchiveError::refused(name, "it leads upwards")),
+            part if part.contains(&0) => return Err(ArchiveError::refused(name, "a NUL in its name")),
+            part => parts.push(OsStr::from_bytes(part)),
+        }
+    }
+    Ok(parts)
+}
+
+fn times(attributes: Attributes) -> Option<Timestamps> {
+    attributes.mtime.map(|seconds| Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ },
+        last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
+    })
+}

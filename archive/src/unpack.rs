@@ -1,0 +1,99 @@
+//! Archives, entry by entry.
+
+use std::io::{self, Read, Seek};
+use std::path::Path;
+
+use tar::EntryType;
+
+use crate::place::{Attributes, Place};
+use crate::zip_time::to_unix;
+use crate::{ArchiveError, Options, Unpacked};
+
+/// Unpacks a tar stream into a directory, made where absent, and reads the stream to its end.
+///
+/// No entry leaves the directory, be it by `..`, an absolute name or a link that came before; devices, sockets and
+/// pipes are refused.
+///
+/// # Errors
+/// [`ArchiveError`]; what was unpacked before stays.
+pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Result<Unpacked, ArchiveError> {
+    let mut place = Place::new(directory, options)?;
+    let mut archive = tar::Archive::new(reader);
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let name = entry.path_bytes().into_owned();
+        let header = entry.header();
+        let attributes = Attributes {
+            mode: header.mode().ok(),
+            mtime: header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok()),
+            uid: number(header.uid().map_err(broken)?),
+            gid: number(header.gid().map_err(broken)?),
+        };
+        let link = || {
+            entry
+                .link_name_bytes()
+                .map(|target| target.into_owned())
+                .ok_or_else(|| ArchiveError::refused(&name, "a link to nowhere"))
+        };
+        match header.entry_type() {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                // Old archives mark directories by a slash only.
+                if name.last() == Some(&b'/') {
+                    place.directory(&name, attributes)?;
+                } else {
+                    place.file(&name, attributes, &mut entry)?;
+                }
+            }
+            EntryType::Directory => place.directory(&name, attributes)?,
+            EntryType::Symlink => place.symlink(&name, &link()?, attributes)?,
+            EntryType::Link => place.hard_link(&name, &link()?)?,
+            EntryType::XGlobalHeader => {}
+            _ => return Err(ArchiveError::refused(&name, "neither file, directory nor link")),
+        }
+    }
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(ArchiveError::Stream)?;
+    place.finish()
+}
+
+/// Unpacks a zip file into a directory, made where absent, as safely as [`unpack_tar`]. The limits hold against
+/// what really comes out, whatever the zip file says about itself.
+///
+/// # Errors
+/// [`ArchiveError`]; what was unpacked before stays.
+pub fn unpack_zip(
+    reader: impl Read + Seek,
+    directory: &Path,
+    options: Options,
+) -> Result<Unpacked, ArchiveError> {
+    const LONGEST_LINK: u64 = 4096;
+    let mut place = Place::new(directory, options)?;
+    let mut archive = zip::ZipArchive::new(reader).map_err(broken)?;
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(broken)?;
+        let name = entry.name_raw().to_vec();
+        let attributes = Attributes {
+            mode: entry.unix_mode().map(|mode| mode & 0o7777).filter(|mode| *mode != 0),
+            mtime: entry.last_modified().map(to_unix),
+            ..Attributes::default()
+        };
+        if entry.is_symlink() {
+            let mut target = Vec::new();
+            entry.by_ref().take(LONGEST_LINK).read_to_end(&mut target).map_err(broken)?;
+            place.symlink(&name, &target, attributes)?;
+        } else if entry.is_dir() {
+            place.directory(&name, attributes)?;
+        } else {
+            let attributes = Attributes { mode: attributes.mode.or(Some(0o644)), ..attributes };
+            place.file(&name, attributes, &mut entry)?;
+        }
+    }
+    place.finish()
+}
+
+fn broken(error: impl std::fmt::Display) -> ArchiveError {
+    ArchiveError::Broken(error.to_string())
+}
+
+fn number(id: u64) -> u32 {
+    u32::try_from(id).unwrap_or(u32::MAX - 1)
+}

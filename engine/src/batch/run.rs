@@ -1,0 +1,356 @@
+//! Runs the builds of a batch: in the order of the graph, as many at once as allowed.
+
+use jiff::Timestamp;
+use runspan_buildspec::Batch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
+
+use super::{BuildBatch, BuildGroup, BuildSummary, Task, expand};
+use crate::build::{BuildId, LOCAL_ACCOUNT};
+use crate::journal::Position;
+use crate::lifecycle::Status;
+use crate::project::EnvironmentVariable;
+use crate::reports::{Execution, Report};
+use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
+use crate::supervisor::{Control, EngineError, Outcome, Supervisor, project_name};
+
+/// A batch that runs in this process.
+pub struct BatchHandle {
+    /// Its id.
+    pub id: BuildId,
+    /// Builds as they start and end.
+    pub progress: mpsc::UnboundedReceiver<BatchProgress>,
+    /// Stops it: true once.
+    pub stop: watch::Sender<bool>,
+    /// How it ended.
+    pub outcome: JoinHandle<Result<BatchOutcome, EngineError>>,
+}
+
+/// A complete batch.
+#[derive(Clone, Debug)]
+pub struct BatchOutcome {
+    /// Its record.
+    pub batch: BuildBatch,
+    /// Reports of its builds, those of one group merged.
+    pub reports: Vec<Report>,
+}
+
+/// What happens in a batch.
+#[derive(Debug)]
+pub enum BatchProgress {
+    /// A build started.
+    Started {
+        /// Of this task.
+        identifier: String,
+        /// The build.
+        id: BuildId,
+        /// How much of log and events there is to follow.
+        position: watch::Receiver<Position>,
+    },
+    /// A task is complete, after its last try.
+    Ended {
+        /// The task.
+        identifier: String,
+        /// How.
+        status: Status,
+    },
+    /// A task will not run.
+    Skipped {
+        /// The task.
+        identifier: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Supervisor {
+    /// Starts a batch, at most `at_once` builds at a time.
+    ///
+    /// # Errors
+    /// When the project does not allow it, or it cannot be written down.
+    pub fn start_batch(
+        &self,
+        request: BuildRequest,
+        batch: &Batch,
+        at_once: usize,
+    ) -> Result<BatchHandle, EngineError> {
+        let config = request.project.build_batch_config.clone().unwrap_or_default();
+        let tasks = expand(batch, &config.restrictions).map_err(EngineError::Request)?;
+        let project = project_name(&request);
+        let id = BuildId::new(&project);
+        let record = BuildBatch {
+            arn: format!("arn:aws:codebuild:{}:{LOCAL_ACCOUNT}:build-batch/{id}", self.region),
+            build_batch_number: self.journal.next_number(&project, "batch")?,
+            project_name: project,
+            start_time: Timestamp::now(),
+            end_time: None,
+            build_batch_status: Status::InProgress,
+            complete: false,
+            build_groups: tasks.iter().map(group).collect(),
+            reports: Vec::new(),
+            id: id.clone(),
+        };
+        self.journal.save_batch(&record)?;
+        let (progress_sender, progress) = mpsc::unbounded_channel();
+        let (stop, stopped) = watch::channel(false);
+        let run = Run {
+            supervisor: self.clone(),
+            request,
+            record,
+            states: tasks.iter().map(|_| State::Waiting).collect(),
+            tasks,
+            fast_fail: batch.fast_fail.unwrap_or_default(),
+            at_once: at_once.max(1),
+            progress: progress_sender,
+            reports: Vec::new(),
+        };
+        Ok(BatchHandle { id, progress, stop, outcome: tokio::spawn(run.run(stopped)) })
+    }
+}
+
+fn group(task: &Task) -> BuildGroup {
+    BuildGroup {
+        identifier: task.identifier.clone(),
+        depends_on: task.depends_on.clone(),
+        ignore_failure: task.ignore_failure,
+        current_build_summary: None,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Waiting,
+    Running(Control),
+    Ended(Status),
+    Skipped,
+}
+
+struct Run {
+    supervisor: Supervisor,
+    request: BuildRequest,
+    record: BuildBatch,
+    tasks: Vec<Task>,
+    states: Vec<State>,
+    fast_fail: bool,
+    at_once: usize,
+    progress: mpsc::UnboundedSender<BatchProgress>,
+    reports: Vec<Report>,
+}
+
+type Finished = (usize, Result<Outcome, EngineError>);
+
+impl Run {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Result<BatchOutcome, EngineError> {
+        let mut running: JoinSet<Finished> = JoinSet::new();
+        let mut halted = false;
+        let mut stop = false;
+        loop {
+            if !halted {
+                self.start_ready(&mut running)?;
+            }
+            if running.is_empty() {
+                break;
+            }
+            tokio::select! {
+                Some(joined) = running.join_next() => {
+                    let (index, outcome) = joined.map_err(|error| EngineError::Task(error.to_string()))?;
+                    if self.finish(index, outcome?, &mut running, halted)? && self.fast_fail {
+                        halted = true;
+                        self.stop_running();
+                    }
+                }
+                Ok(()) = stopped.changed(), if !stop => {
+                    (halted, stop) = (true, true);
+                    self.stop_running();
+                }
+            }
+        }
+        self.complete(stop)
+    }
+
+    /// Starts what can start; what never can is skipped.
+    fn start_ready(&mut self, running: &mut JoinSet<Finished>) -> Result<(), EngineError> {
+        loop {
+            let mut changed = false;
+            for index in 0..self.tasks.len() {
+                if !matches!(self.states[index], State::Waiting) {
+                    continue;
+                }
+                match self.readiness(index) {
+                    Readiness::Ready if running.len() < self.at_once => {
+                        let request = self.member_request(&self.tasks[index]);
+                        self.start(index, request, running)?;
+                        changed = true;
+                    }
+                    Readiness::Never(reason) => {
+                        self.states[index] = State::Skipped;
+                        self.tell(BatchProgress::Skipped {
+                            identifier: self.tasks[index].identifier.clone(),
+                            reason,
+                        });
+                        changed = true;
+                    }
+                    Readiness::Ready | Readiness::Waits => {}
+                }
+            }
+            if !changed {
+                return Ok(());
+            }
+        }
+    }
+
+    fn readiness(&self, index: usize) -> Readiness {
+        let mut waits = false;
+        for needed in &self.tasks[index].depends_on {
+            let Some(other) = self.tasks.iter().position(|task| task.identifier == *needed) else { continue };
+            match &self.states[other] {
+                State::Ended(Status::Succeeded) => {}
+                State::Ended(_) if self.tasks[other].ignore_failure => {}
+                State::Ended(_) => return Readiness::Never(format!("`{needed}` failed")),
+                State::Skipped => return Readiness::Never(format!("`{needed}` did not run")),
+                State::Waiting | State::Running(_) => waits = true,
+            }
+        }
+        if waits { Readiness::Waits } else { Readiness::Ready }
+    }
+
+    fn start(
+        &mut self,
+        index: usize,
+        request: BuildRequest,
+        running: &mut JoinSet<Finished>,
+    ) -> Result<(), EngineError> {
+        let handle = self.supervisor.start(request)?;
+        self.states[index] = State::Running(handle.control.clone());
+        self.tell(BatchProgress::Started {
+            identifier: self.tasks[index].identifier.clone(),
+            id: handle.id.clone(),
+            position: handle.position.clone(),
+        });
+        running.spawn(async move {
+            let outcome = handle.outcome.await.map_err(|error| EngineError::Task(error.to_string()));
+            (index, outcome.and_then(|outcome| outcome))
+        });
+        Ok(())
+    }
+
+    /// Takes a finished build in, starts its next try if it has one. Returns whether its task failed the batch.
+    fn finish(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        running: &mut JoinSet<Finished>,
+        halted: bool,
+    ) -> Result<bool, EngineError> {
+        let build = outcome.build;
+        if let Some(group) = self.record.build_groups.get_mut(index) {
+            group.current_build_summary = Some(BuildSummary {
+                arn: build.arn.clone(),
+                requested_on: build.start_time,
+                build_status: build.build_status,
+                primary_artifact: build.artifacts.clone(),
+                secondary_artifacts: build.secondary_artifacts.clone(),
+            });
+        }
+        if let Some(retry) = outcome.retry.filter(|_| !halted) {
+            self.start(index, *retry, running)?;
+            self.supervisor.journal.save_batch(&self.record)?;
+            return Ok(false);
+        }
+        self.states[index] = State::Ended(build.build_status);
+        self.reports.extend(outcome.reports);
+        self.supervisor.journal.save_batch(&self.record)?;
+        self.tell(BatchProgress::Ended {
+            identifier: self.tasks[index].identifier.clone(),
+            status: build.build_status,
+        });
+        Ok(build.build_status != Status::Succeeded && !self.tasks[index].ignore_failure)
+    }
+
+    fn stop_running(&self) {
+        for state in &self.states {
+            if let State::Running(control) = state {
+                control.stop();
+            }
+        }
+    }
+
+    fn member_request(&self, task: &Task) -> BuildRequest {
+        let mut request = self.request.clone();
+        let below = |dir: &Option<std::path::PathBuf>| dir.as_ref().map(|dir| dir.join(&task.identifier));
+        request.artifacts_dir = below(&self.request.artifacts_dir);
+        request.reports_dir = below(&self.request.reports_dir);
+        if let Some(text) = &task.buildspec {
+            request.buildspec = Some(BuildspecChoice::from_text(text));
+        }
+        if let Some(image) = &task.env.image {
+            request.image = Some(image.clone());
+        }
+        if let Some(compute_type) = &task.env.compute_type {
+            request.compute_type = Some(compute_type.clone());
+        }
+        if let Some(privileged) = task.env.privileged_mode {
+            request.privileged = Some(privileged);
+        }
+        let own = task.env.variables.iter().map(|(name, value)| EnvironmentVariable::plain(name, value));
+        // What the user typed beats the file.
+        request.environment = own.chain(self.request.environment.iter().cloned()).collect();
+        request.debug_session |= task.debug_session;
+        request.batch = Some(BatchMember {
+            arn: self.record.arn.clone(),
+            identifier: task.identifier.clone(),
+            shard: task.shard,
+        });
+        request
+    }
+
+    fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {
+        let failed =
+            self.states.iter().zip(&self.tasks).any(|(state, task)| {
+                !task.ignore_failure && !matches!(state, State::Ended(Status::Succeeded))
+            });
+        self.record.build_batch_status = match (stopped, failed) {
+            (true, _) => Status::Stopped,
+            (false, true) => Status::Failed,
+            (false, false) => Status::Succeeded,
+        };
+        self.record.end_time = Some(Timestamp::now());
+        self.record.complete = true;
+        let reports = self.merged_reports();
+        self.record.reports = reports.iter().map(Report::to_json).collect();
+        self.supervisor.journal.save_batch(&self.record)?;
+        Ok(BatchOutcome { batch: self.record, reports })
+    }
+
+    fn merged_reports(&mut self) -> Vec<Report> {
+        let batch = Execution {
+            region: self.supervisor.region.clone(),
+            account: LOCAL_ACCOUNT.to_owned(),
+            project: self.record.project_name.clone(),
+            arn: self.record.arn.clone(),
+        };
+        let mut merged = Vec::new();
+        let mut left = std::mem::take(&mut self.reports);
+        while let Some(first) = left.first() {
+            let group = first.group.clone();
+            let (members, others): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|report| report.group == group);
+            left = others;
+            let expected = members.len();
+            merged.extend(Report::merge(&batch, group, &members, expected, Uuid::new_v4(), Timestamp::now()));
+        }
+        merged
+    }
+
+    fn tell(&self, progress: BatchProgress) {
+        // Nobody has to listen.
+        let _unheard = self.progress.send(progress);
+    }
+}
+
+enum Readiness {
+    Ready,
+    Waits,
+    Never(String),
+}

@@ -1,0 +1,536 @@
+//! One build from SUBMITTED to COMPLETED.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use runspan_agent_protocol::{Configure, Exit, PhaseEnd, Reply, RunPhase, StopReason, Variable, Verb};
+use runspan_buildspec::OnFailure;
+use tokio::sync::mpsc;
+
+use super::prepare::{Prepared, prepare};
+use super::session::{Interrupt, Session};
+use super::{EngineError, Order, Outcome, Supervisor};
+use crate::build::{AutoRetry, Build};
+use crate::environment::{SourceDirs, codebuild_variables};
+use crate::event::Event;
+use crate::executor::{Container, ExecutorError, Limits, Network, Placement};
+use crate::home::{BuildDir, BuildLock};
+use crate::journal::Recorder;
+use crate::lifecycle::{Lifecycle, PhaseOutcome, PhaseType, Status};
+use crate::plan::{Plan, compute};
+use crate::reports::Report;
+use crate::request::BuildRequest;
+
+/// Processes and threads of one build.
+const PIDS: u32 = 32_768;
+/// An agent without a supervisor ends everything after so long.
+const ORPHAN: Duration = Duration::from_secs(600);
+/// Between two samples of resource use.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Between the ids of two requests there is room for orders, numbered by their microsecond.
+const REQUEST_STRIDE: u64 = 1 << 40;
+/// How often an order from another process is looked for.
+const POLL: Duration = Duration::from_millis(200);
+
+pub(super) struct Driver {
+    pub(super) supervisor: Supervisor,
+    pub(super) build: Build,
+    pub(super) request: BuildRequest,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) dir: BuildDir,
+    pub(super) dirs: SourceDirs,
+    orders: mpsc::UnboundedReceiver<Order>,
+    poll: tokio::time::Interval,
+    next_request: u64,
+    /// The last request before the current phase.
+    phase_request: u64,
+    life: Lifecycle,
+    pub(super) reports: Vec<Report>,
+    retry: Option<Box<BuildRequest>>,
+    _lock: BuildLock,
+}
+
+impl Driver {
+    pub(super) fn new(
+        supervisor: Supervisor,
+        build: Build,
+        request: BuildRequest,
+        recorder: Arc<Recorder>,
+        dir: BuildDir,
+        orders: mpsc::UnboundedReceiver<Order>,
+        lock: BuildLock,
+    ) -> Self {
+        let dirs = SourceDirs::of(&build, &request);
+        let life = Lifecycle::resume(build.phases.clone(), build.start_time);
+        Self {
+            supervisor,
+            build,
+            request,
+            next_request: recorder.phase_request(),
+            phase_request: recorder.phase_request(),
+            reports: Vec::new(),
+            recorder,
+            dir,
+            dirs,
+            orders,
+            poll: tokio::time::interval(POLL),
+            life,
+            retry: None,
+            _lock: lock,
+        }
+    }
+
+    /// Runs a new build.
+    pub(super) async fn run(mut self) -> Result<Outcome, EngineError> {
+        self.recorder.event(&Event::Submitted { build: Box::new(self.build.clone()) }, None)?;
+        self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        self.recorder.line(&format!("Running on runspan {}", env!("CARGO_PKG_VERSION")))?;
+        let preparing = prepare(self.request.clone(), self.build.clone(), self.dirs.clone());
+        let prepared = match self.interruptible(preparing).await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(unprepared)) => {
+                self.end_phase(&PhaseOutcome::Succeeded, None)?;
+                self.recorder.line("Waiting for DOWNLOAD_SOURCE")?;
+                self.recorder.text(&unprepared.details)?;
+                self.fail_early(&unprepared.outcome)?;
+                return self.complete();
+            }
+            Err(outcome) => {
+                self.end_phase(&outcome, None)?;
+                return self.complete();
+            }
+        };
+        self.recorder.save_buildspec(&prepared.text)?;
+        self.build.resolved_source_version.clone_from(&prepared.resolved_version);
+        let session = match self.provision().await? {
+            Ok(session) => session,
+            Err(outcome) => {
+                self.end_phase(&outcome, None)?;
+                let context = outcome.context();
+                self.recorder.line(&format!(
+                    "Phase context status code: {} Message: {}",
+                    context.status_code, context.message
+                ))?;
+                return self.complete();
+            }
+        };
+        self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        let plan = prepared.plan.clone();
+        self.in_container(session, Some(prepared), &plan).await
+    }
+
+    /// Goes on with a build whose supervisor died.
+    pub(super) async fn adopt(
+        mut self,
+        buildspec: Option<String>,
+        placement: Option<Placement>,
+    ) -> Result<Outcome, EngineError> {
+        let (Some(text), Some(placement)) = (buildspec, placement) else {
+            return self.abandon().await;
+        };
+        let prepared = if self.life.current() <= PhaseType::DownloadSource {
+            prepare(self.request.clone(), self.build.clone(), self.dirs.clone()).await.ok()
+        } else {
+            None
+        };
+        let plan = match &prepared {
+            Some(prepared) => prepared.plan.clone(),
+            None => match super::prepare::plan_from(&text, &self.request, &self.build) {
+                Ok((plan, _)) => plan,
+                Err(_) => return self.abandon().await,
+            },
+        };
+        if self.life.current() < PhaseType::DownloadSource {
+            self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        }
+        let session = Session::open(&self, placement, true)?;
+        self.in_container(session, prepared, &plan).await
+    }
+
+    /// Closes a build that nobody can go on with, with the reason in its record.
+    pub(super) async fn abandon(mut self) -> Result<Outcome, EngineError> {
+        let outcome = PhaseOutcome::fault(
+            "SUPERVISOR_LOST",
+            "The process that supervised the build was killed; its container was removed.",
+        );
+        if self.life.current() != PhaseType::Completed {
+            let phase = self.life.current().name();
+            self.recorder
+                .line(&format!("The supervisor was killed in phase {phase}; the build ends here"))?;
+            self.end_phase(&outcome, None)?;
+        }
+        while self.life.current() != PhaseType::Completed {
+            self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        }
+        self.complete()
+    }
+
+    /// Gives the build its container, with the agent running in it.
+    async fn provision(&mut self) -> Result<Result<Session, PhaseOutcome>, EngineError> {
+        let limits = match compute(&self.request) {
+            Ok(size) => Limits {
+                memory_bytes: size.map(|(memory, _)| memory),
+                cpus: size.map(|(_, cpus)| cpus),
+                pids: PIDS,
+            },
+            Err(name) => {
+                let message = format!("`{name}` is no compute type; use one as BUILD_GENERAL1_SMALL");
+                return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
+            }
+        };
+        let wants_privileged = self.build.environment.privileged_mode;
+        if wants_privileged && !self.request.grants.privileged {
+            self.warn(
+                "the build asks for privileged mode and does not get it; grant it with `--privileged`",
+            )?;
+        }
+        self.build.environment.privileged_mode = wants_privileged && self.request.grants.privileged;
+        let container = Container {
+            attempt: self.build.id.uuid().to_owned(),
+            image: self.build.environment.image.clone(),
+            registry_login: None,
+            limits,
+            privileged: self.build.environment.privileged_mode,
+            engine_socket: self.request.grants.engine_socket,
+            network: Network::Private,
+            run_dir: self.dir.run(),
+            agent: self.supervisor.agent.clone(),
+            mounts: self.cache_mounts()?,
+        };
+        self.recorder.line("Waiting for agent ping")?;
+        let executor = Arc::clone(&self.supervisor.executor);
+        let (on_progress, id) = (Arc::clone(&self.supervisor.on_progress), self.build.id.clone());
+        let report = move |progress| on_progress(&id, progress);
+        // The agent dials as soon as it runs, so the line is open before.
+        let line = Session::listen(self)?;
+        match self.interruptible(executor.place(&container, &report)).await {
+            Ok(Ok(placement)) => {
+                self.recorder.save_placement(&placement)?;
+                Ok(Ok(Session::new(self, line, placement, false)?))
+            }
+            Ok(Err(error)) => Ok(Err(placing_failed(&error))),
+            Err(outcome) => {
+                let attempt = container.attempt.clone();
+                // What the dropped call had made carries the label.
+                let _left_to_next_sweep = executor.sweep(&move |other| other != attempt).await;
+                Ok(Err(outcome))
+            }
+        }
+    }
+
+    /// DOWNLOAD_SOURCE to COMPLETED, from whatever phase is the current one.
+    async fn in_container(
+        mut self,
+        mut session: Session,
+        prepared: Option<Prepared>,
+        plan: &Plan,
+    ) -> Result<Outcome, EngineError> {
+        let ended = self.phases(&mut session, prepared, plan).await;
+        if let Err(outcome) = ended? {
+            // The container is gone or must go; nothing more can run in it.
+            self.end_phase(&outcome, None)?;
+        }
+        session.close(&mut self).await;
+        if self.life.current() == PhaseType::Finalizing {
+            self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        }
+        self.complete()
+    }
+
+    /// Every phase in the container. The inner error is how the running phase ended when the container was lost.
+    async fn phases(
+        &mut self,
+        session: &mut Session,
+        mut prepared: Option<Prepared>,
+        plan: &Plan,
+    ) -> Result<Result<(), PhaseOutcome>, EngineError> {
+        loop {
+            let phase = self.life.current();
+            let (outcome, on_failure) = match phase {
+                PhaseType::DownloadSource => {
+                    (self.download_source(session, prepared.take(), plan).await, None)
+                }
+                PhaseType::UploadArtifacts => (self.upload_artifacts(session, plan).await, None),
+                PhaseType::Finalizing | PhaseType::Completed => return Ok(Ok(())),
+                _ => {
+                    let planned = plan.phases.iter().find(|planned| planned.phase == phase);
+                    let on_failure = planned.and_then(|planned| planned.on_failure.clone());
+                    (self.run_phase(session, plan, phase).await, on_failure)
+                }
+            };
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(Interrupt::Failed(message)) => PhaseOutcome::failed("CLIENT_ERROR", message),
+                Err(Interrupt::Ended(StopReason::Stopped)) => PhaseOutcome::Stopped,
+                Err(Interrupt::Ended(StopReason::TimedOut)) => PhaseOutcome::TimedOut,
+                Err(Interrupt::Lost(outcome)) => {
+                    self.recorder.line(&phase_complete(phase, &outcome))?;
+                    self.recorder.line(&phase_context(&outcome))?;
+                    return Ok(Err(outcome));
+                }
+                Err(Interrupt::Engine(error)) => return Err(error),
+            };
+            let lines = vec![phase_complete(phase, &outcome), phase_context(&outcome)];
+            match session.call(self, Verb::Log(lines)).await {
+                Ok(_) | Err(Interrupt::Failed(_) | Interrupt::Ended(_)) => {}
+                Err(Interrupt::Lost(lost)) => return Ok(Err(lost)),
+                Err(Interrupt::Engine(error)) => return Err(error),
+            }
+            self.end_phase(&outcome, on_failure.as_ref())?;
+        }
+    }
+
+    async fn run_phase(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+        phase: PhaseType,
+    ) -> Result<PhaseOutcome, Interrupt> {
+        session.call(self, Verb::Log(vec![format!("Entering phase {}", phase.name())])).await?;
+        let Some(planned) = plan.phases.iter().find(|planned| planned.phase == phase) else {
+            return Ok(PhaseOutcome::Succeeded);
+        };
+        let mut outcome = PhaseOutcome::Succeeded;
+        if !planned.commands.is_empty() || !planned.finally.is_empty() {
+            let run = RunPhase {
+                phase: phase.name().to_owned(),
+                commands: planned.commands.clone(),
+                finally: planned.finally.clone(),
+                run_as: planned.run_as.clone(),
+                succeeding: self.life.is_succeeding(),
+            };
+            outcome = match session.call(self, Verb::RunPhase(run)).await? {
+                Reply::Phase(PhaseEnd::Succeeded) => PhaseOutcome::Succeeded,
+                Reply::Phase(PhaseEnd::Failed { command, exit }) => command_failed(&command, &exit),
+                Reply::Phase(PhaseEnd::Ended(reason)) => return Err(Interrupt::Ended(reason)),
+                other => return Err(session.unexpected(&other)),
+            };
+        }
+        if phase == PhaseType::PostBuild && !plan.exported.is_empty() {
+            self.export(session, plan).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Environment and rules of this build for the agent.
+    pub(super) fn configure(&self, plan: &Plan, secrets: Vec<Variable>) -> Configure {
+        let own = codebuild_variables(&self.build, &self.request, &self.dirs, &self.supervisor.region);
+        let is_own =
+            |name: &str| name.starts_with("CODEBUILD_") && own.iter().any(|(other, _)| other == name);
+        let mut environment: Vec<Variable> =
+            own.iter().map(|(name, value)| Variable::new(name.as_str(), value.as_str())).collect();
+        environment.extend(
+            plan.variables
+                .iter()
+                .filter(|variable| variable.kind == crate::project::VariableType::Plaintext)
+                .filter(|variable| !is_own(&variable.name))
+                .map(|variable| Variable::new(variable.name.as_str(), variable.value.as_str())),
+        );
+        let mut mask: Vec<_> = secrets.iter().map(|variable| variable.value.clone()).collect();
+        // Access keys are masked wherever they come from.
+        let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        mask.extend(
+            environment
+                .iter()
+                .filter(|v| keys.contains(&v.name.as_str()))
+                .map(|variable| variable.value.clone()),
+        );
+        environment.extend(secrets);
+        Configure {
+            environment,
+            mask,
+            shell: plan.shell,
+            carry_state: plan.carry_state,
+            source_dir: self.dirs.primary.clone(),
+            timeout_seconds: self.seconds_left(),
+            orphan_seconds: ORPHAN.as_secs(),
+            breakpoints: self.request.debug_session,
+            pause_on_failure: self.request.shell_on_failure,
+            memory_limit: compute(&self.request).ok().flatten().map(|(memory, _)| memory),
+            sample_interval_ms: SAMPLE_INTERVAL.as_millis().try_into().unwrap_or(1000),
+        }
+    }
+
+    /// Seconds until the build times out.
+    pub(super) fn seconds_left(&self) -> u64 {
+        let passed = Timestamp::now().as_second() - self.build.start_time.as_second();
+        (i64::from(self.build.timeout_in_minutes) * 60 - passed).max(0).cast_unsigned()
+    }
+
+    /// The next order, from this process or from another one's `stop` file.
+    pub(super) async fn order(&mut self) -> Order {
+        loop {
+            tokio::select! {
+                Some(order) = self.orders.recv() => return order,
+                _ = self.poll.tick() => {
+                    if std::fs::remove_file(self.dir.stop_file()).is_ok() {
+                        return Order::Stop;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The id of the next request; what a phase asks for has the same ids when it is gone through again.
+    pub(super) const fn take_request_id(&mut self) -> u64 {
+        self.next_request += REQUEST_STRIDE;
+        self.next_request
+    }
+
+    /// An id for an order that nobody waits for: after the last request, before the next, and after every order
+    /// that this or a dead supervisor gave meanwhile.
+    pub(super) fn order_id(&self) -> u64 {
+        let passed = Timestamp::now().as_microsecond() - self.build.start_time.as_microsecond();
+        self.next_request + 1 + passed.max(0).cast_unsigned() % (REQUEST_STRIDE - 1)
+    }
+
+    /// Does something that a stop or the end of the build's time may cut short.
+    async fn interruptible<T>(&mut self, work: impl Future<Output = T>) -> Result<T, PhaseOutcome> {
+        let left = Duration::from_secs(self.seconds_left());
+        tokio::select! {
+            done = work => Ok(done),
+            () = async { while self.order().await == Order::Resume {} } => Err(PhaseOutcome::Stopped),
+            () = tokio::time::sleep(left) => Err(PhaseOutcome::TimedOut),
+        }
+    }
+
+    /// Ends DOWNLOAD_SOURCE before there was a container.
+    fn fail_early(&mut self, outcome: &PhaseOutcome) -> Result<(), EngineError> {
+        self.recorder.line(&phase_complete(PhaseType::DownloadSource, outcome))?;
+        self.recorder.line(&phase_context(outcome))?;
+        self.end_phase(outcome, None)?;
+        self.end_phase(&PhaseOutcome::Succeeded, None)
+    }
+
+    /// Ends the running phase, begins the next, and writes both down.
+    fn end_phase(
+        &mut self,
+        outcome: &PhaseOutcome,
+        on_failure: Option<&OnFailure>,
+    ) -> Result<(), EngineError> {
+        let retry = self.wants_retry(outcome, on_failure);
+        let ended = self.life.phases().len() - 1;
+        let next = self.life.end_phase(Timestamp::now(), outcome, on_failure, retry);
+        self.build.phases = self.life.phases().to_vec();
+        self.build.current_phase = next;
+        let mut events: Vec<Event> = self
+            .life
+            .phases()
+            .get(ended)
+            .map(|phase| Event::Phase { phase: phase.clone() })
+            .into_iter()
+            .collect();
+        if next != PhaseType::Completed {
+            events.push(Event::PhaseStarted { phase: next });
+        }
+        self.phase_request = self.next_request;
+        self.keep(&events)?;
+        Ok(())
+    }
+
+    /// Decides on another try, and keeps its request.
+    fn wants_retry(&mut self, outcome: &PhaseOutcome, on_failure: Option<&OnFailure>) -> bool {
+        let (PhaseOutcome::Failed(context), Some(OnFailure::Retry { count, pattern })) =
+            (outcome, on_failure)
+        else {
+            return false;
+        };
+        // The parser has checked the pattern; one that still cannot be read matches nothing.
+        let matches = pattern.as_deref().is_none_or(|pattern| {
+            regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&context.message))
+        });
+        matches && self.plan_retry(u32::from(*count))
+    }
+
+    fn plan_retry(&mut self, limit: u32) -> bool {
+        let tried = self.build.auto_retry_config.auto_retry_number;
+        if tried >= limit {
+            return false;
+        }
+        let mut request = self.request.clone();
+        request.retry = AutoRetry {
+            auto_retry_limit: limit,
+            auto_retry_number: tried + 1,
+            next_auto_retry: None,
+            previous_auto_retry: Some(self.build.arn.clone()),
+        };
+        self.retry = Some(Box::new(request));
+        true
+    }
+
+    /// Writes down the record as it stands, with what led to it.
+    pub(super) fn keep(&self, events: &[Event]) -> Result<(), EngineError> {
+        Ok(self.recorder.save(&self.build, events, self.phase_request)?)
+    }
+
+    pub(super) fn warn(&self, message: impl Into<String>) -> Result<(), EngineError> {
+        Ok(self.recorder.event(&Event::Warning { message: message.into() }, None)?)
+    }
+
+    /// Writes down that the build is over.
+    fn complete(mut self) -> Result<Outcome, EngineError> {
+        self.build.phases = self.life.phases().to_vec();
+        self.build.current_phase = PhaseType::Completed;
+        self.build.build_status = self.life.status();
+        self.build.end_time = Some(Timestamp::now());
+        self.build.build_complete = true;
+        if let Some(limit) = self.request.project.auto_retry_limit
+            && self.build.build_status == Status::Failed
+            && self.retry.is_none()
+        {
+            self.plan_retry(limit);
+        }
+        let _gone = std::fs::remove_dir_all(self.dir.run());
+        let last = Event::Build { build: Box::new(self.build.clone()) };
+        self.keep(&[last])?;
+        Ok(Outcome { build: self.build, retry: self.retry, reports: self.reports })
+    }
+}
+
+/// `Phase complete: BUILD State: SUCCEEDED`.
+fn phase_complete(phase: PhaseType, outcome: &PhaseOutcome) -> String {
+    format!("Phase complete: {} State: {}", phase.name(), outcome.status().name())
+}
+
+/// `Phase context status code:  Message: `, both empty after success.
+fn phase_context(outcome: &PhaseOutcome) -> String {
+    let context = outcome.context();
+    format!("Phase context status code: {} Message: {}", context.status_code, context.message)
+}
+
+/// How a phase ends whose command failed.
+pub(super) fn command_failed(command: &str, exit: &Exit) -> PhaseOutcome {
+    let message = format!("Error while executing command: {command}. Reason: {}", reason(exit));
+    PhaseOutcome::failed("COMMAND_EXECUTION_ERROR", message)
+}
+
+/// Why a command failed, in CodeBuild's words where it has some.
+fn reason(exit: &Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("exit status {status}"),
+        Exit::Signal(signal) => format!("signal {signal}"),
+        Exit::OutOfMemory { limit: Some(limit) } => {
+            #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+            let gib = *limit as f64 / f64::from(1 << 30);
+            format!("killed: memory limit {gib:.1} GiB")
+        }
+        Exit::OutOfMemory { limit: None } => "killed: out of memory".into(),
+        Exit::Ended(_) => "ended from outside".into(),
+        Exit::NotStarted(why) => why.clone(),
+    }
+}
+
+/// CodeBuild's words for a container that could not be had.
+fn placing_failed(error: &ExecutorError) -> PhaseOutcome {
+    match error {
+        ExecutorError::Image { .. } => {
+            PhaseOutcome::failed("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", error.to_string())
+        }
+        ExecutorError::Unreachable { .. } => PhaseOutcome::fault("EXECUTOR_UNREACHABLE", error.to_string()),
+        ExecutorError::Start { .. } | ExecutorError::Other { .. } => {
+            PhaseOutcome::fault("EXECUTOR_ERROR", error.to_string())
+        }
+    }
+}

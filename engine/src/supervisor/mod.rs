@@ -1,0 +1,275 @@
+//! Runs builds: one task a build, which alone owns the build's record.
+
+mod caching;
+mod download;
+mod driver;
+mod prepare;
+mod runtimes;
+mod session;
+mod sweep;
+mod upload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::build::{
+    Build, BuildArtifacts, BuildEnvironment, BuildId, BuildLogs, DebugSession, LOCAL_ACCOUNT,
+};
+use crate::executor::{Executor, Progress};
+use crate::home::BuildLock;
+use crate::journal::{Journal, JournalError, Position};
+use crate::lifecycle::{Lifecycle, PhaseType, Status};
+use crate::project::project_name_from;
+use crate::reports::Report;
+use crate::request::BuildRequest;
+
+use driver::Driver;
+
+/// CodeBuild's default `timeoutInMinutes`.
+const TIMEOUT_MINUTES: u32 = 60;
+/// CodeBuild's default `queuedTimeoutInMinutes`.
+const QUEUED_TIMEOUT_MINUTES: u32 = 480;
+
+/// What the engine could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The build's directory or socket.
+    #[error("cannot use the state of build {build}: {source}")]
+    State {
+        /// Which build.
+        build: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another process supervises it.
+    #[error("build {0} is supervised by another process; follow it with `runspan builds logs --follow`")]
+    Supervised(String),
+    /// There is no such build.
+    #[error("there is no build `{0}`; `runspan builds list` shows those there are")]
+    Unknown(String),
+    /// It is over.
+    #[error("build {0} is complete already")]
+    Complete(String),
+    /// The task that ran the build died.
+    #[error("the task that ran the build ended: {0}")]
+    Task(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Request(String),
+}
+
+/// Called with every step of placing a build's container.
+pub type OnProgress = Arc<dyn Fn(&BuildId, Progress) + Send + Sync>;
+
+/// Starts, adopts and sweeps builds.
+#[derive(Clone)]
+pub struct Supervisor {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) agent: PathBuf,
+    pub(crate) region: String,
+    pub(crate) on_progress: OnProgress,
+}
+
+/// A build that runs in this process.
+pub struct BuildHandle {
+    /// Its id.
+    pub id: BuildId,
+    /// How much of log and events there is to follow.
+    pub position: watch::Receiver<Position>,
+    /// Orders to it.
+    pub control: Control,
+    /// How it ended.
+    pub outcome: JoinHandle<Result<Outcome, EngineError>>,
+}
+
+/// A complete build.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its record.
+    pub build: Build,
+    /// The build to start now in its place, when `on-failure: RETRY` or the project's limit asks for one.
+    pub retry: Option<Box<BuildRequest>>,
+    /// Its reports.
+    pub reports: Vec<Report>,
+}
+
+/// Orders to a running build; those to a complete one do nothing.
+#[derive(Clone, Debug)]
+pub struct Control {
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Stop,
+    Kill,
+    Resume,
+}
+
+impl Control {
+    /// Ends the build: TERM, a grace, then KILL. The build ends STOPPED.
+    pub fn stop(&self) {
+        let _complete = self.orders.send(Order::Stop);
+    }
+
+    /// Ends the build without grace.
+    pub fn kill(&self) {
+        let _complete = self.orders.send(Order::Kill);
+    }
+
+    /// Lets a paused build go on.
+    pub fn resume(&self) {
+        let _complete = self.orders.send(Order::Resume);
+    }
+}
+
+impl Supervisor {
+    /// Builds run on this executor, with the agent's binary from this path, as if in this region.
+    pub fn new(journal: Arc<Journal>, executor: Arc<dyn Executor>, agent: PathBuf, region: String) -> Self {
+        Self { journal, executor, agent, region, on_progress: Arc::new(|_, _| {}) }
+    }
+
+    /// Tells this function how placing goes.
+    #[must_use]
+    pub fn with_progress(mut self, on_progress: OnProgress) -> Self {
+        self.on_progress = on_progress;
+        self
+    }
+
+    /// Writes down a new build and runs it on the current tokio runtime.
+    ///
+    /// # Errors
+    /// When it cannot be written down; from then on, faults are part of the build's record.
+    pub fn start(&self, request: BuildRequest) -> Result<BuildHandle, EngineError> {
+        let build = self.new_build(&request)?;
+        let dir = self.journal.home().build(build.id.uuid());
+        let recorder = self.journal.create(&build, &request)?;
+        let lock = self.take(&build.id)?;
+        let (control, orders) = control();
+        let recorder = Arc::new(recorder);
+        let (id, position) = (build.id.clone(), recorder.follow());
+        let driver = Driver::new(self.clone(), build, request, recorder, dir, orders, lock);
+        Ok(BuildHandle { id, position, control, outcome: tokio::spawn(driver.run()) })
+    }
+
+    /// Takes over a build whose supervisor died while its agent lives on.
+    ///
+    /// # Errors
+    /// When it is complete, unknown, or supervised by another process.
+    pub fn attach(&self, name: &str) -> Result<BuildHandle, EngineError> {
+        let stored = self.journal.find(name)?.ok_or_else(|| EngineError::Unknown(name.to_owned()))?;
+        if stored.build.build_complete {
+            return Err(EngineError::Complete(stored.build.id.to_string()));
+        }
+        let id = stored.build.id.clone();
+        let lock = self.take(&id)?;
+        let dir = self.journal.home().build(id.uuid());
+        let recorder = Arc::new(self.journal.recorder(id.uuid())?);
+        let (control, orders) = control();
+        let position = recorder.follow();
+        let driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
+        let outcome = tokio::spawn(driver.adopt(stored.buildspec, stored.placement));
+        Ok(BuildHandle { id, position, control, outcome })
+    }
+
+    fn take(&self, id: &BuildId) -> Result<BuildLock, EngineError> {
+        self.journal
+            .home()
+            .build(id.uuid())
+            .try_lock()
+            .map_err(|source| EngineError::State { build: id.to_string(), source })?
+            .ok_or_else(|| EngineError::Supervised(id.to_string()))
+    }
+
+    fn new_build(&self, request: &BuildRequest) -> Result<Build, EngineError> {
+        let now = Timestamp::now();
+        let project = project_name(request);
+        let build_number = self.journal.next_number(&project, "build")?;
+        let id = BuildId::new(&project);
+        let region = &self.region;
+        let environment = &request.project.environment;
+        let image = request.image.clone().or_else(|| environment.image.clone()).unwrap_or_default();
+        let logs = BuildLogs {
+            group_name: format!("/aws/codebuild/{project}"),
+            stream_name: id.uuid().to_owned(),
+            deep_link: format!(
+                "https://{region}.console.aws.amazon.com/codebuild/home?region={region}#/builds/{id}/view/new"
+            ),
+        };
+        Ok(Build {
+            arn: format!("arn:aws:codebuild:{region}:{LOCAL_ACCOUNT}:build/{id}"),
+            build_number,
+            start_time: now,
+            end_time: None,
+            current_phase: PhaseType::Submitted,
+            build_status: Status::InProgress,
+            source_version: request.source_version.clone(),
+            resolved_source_version: None,
+            project_name: project,
+            phases: Lifecycle::new(now).phases().to_vec(),
+            source: request.source.clone(),
+            secondary_sources: request.secondary_sources.iter().map(|(source, _)| source.clone()).collect(),
+            artifacts: None::<BuildArtifacts>,
+            secondary_artifacts: Vec::new(),
+            cache: request.project.cache.clone(),
+            environment: BuildEnvironment {
+                kind: environment.kind.clone().unwrap_or_else(|| "LINUX_CONTAINER".into()),
+                image,
+                compute_type: request
+                    .compute_type
+                    .clone()
+                    .or_else(|| environment.compute_type.clone())
+                    .unwrap_or_default(),
+                environment_variables: environment
+                    .environment_variables
+                    .iter()
+                    .chain(&request.environment)
+                    .cloned()
+                    .collect(),
+                privileged_mode: request.privileged.or(environment.privileged_mode).unwrap_or_default(),
+            },
+            logs,
+            timeout_in_minutes: request
+                .timeout_minutes
+                .or(request.project.timeout_in_minutes)
+                .unwrap_or(TIMEOUT_MINUTES),
+            queued_timeout_in_minutes: request
+                .project
+                .queued_timeout_in_minutes
+                .unwrap_or(QUEUED_TIMEOUT_MINUTES),
+            build_complete: false,
+            initiator: request.initiator.clone(),
+            exported_environment_variables: Vec::new(),
+            report_arns: Vec::new(),
+            reports: Vec::new(),
+            auto_retry_config: request.retry.clone(),
+            build_batch_arn: request.batch.as_ref().map(|batch| batch.arn.clone()),
+            batch_identifier: request.batch.as_ref().map(|batch| batch.identifier.clone()),
+            debug_session: DebugSession { session_enabled: request.debug_session },
+            id,
+        })
+    }
+}
+
+/// The project's name, or one made of the source's place.
+pub fn project_name(request: &BuildRequest) -> String {
+    if let Some(name) = &request.project.name {
+        return name.clone();
+    }
+    let location = request.source.location.as_deref().unwrap_or_default();
+    let last = location.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+    project_name_from(last.trim_end_matches(".git").trim_end_matches(".zip"))
+}
+
+fn control() -> (Control, mpsc::UnboundedReceiver<Order>) {
+    let (orders, receiver) = mpsc::unbounded_channel();
+    (Control { orders }, receiver)
+}

@@ -1,0 +1,304 @@
+//! UPLOAD_ARTIFACTS: artifacts, then reports, then the cache.
+
+use std::fs;
+use std::io::Read;
+
+use jiff::Timestamp;
+use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Reply, Verb};
+use runspan_buildspec::ReportFormat;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::driver::Driver;
+use super::session::{Interrupt, Session};
+use crate::artifacts::{self, Stored};
+use crate::build::{BuildArtifacts, ExportedVariable, LOCAL_ACCOUNT};
+use crate::event::Event;
+use crate::lifecycle::PhaseOutcome;
+use crate::plan::{Plan, PlannedArtifact, PlannedReport};
+use crate::project::ArtifactPackaging;
+use crate::reports::{self, Execution, Report, ReportGroup, summary};
+
+/// CodeBuild looks for reports no longer than this.
+const DISCOVER_SECONDS: u64 = 5;
+/// A larger report file is not read.
+const MAX_REPORT_BYTES: u64 = 256 << 20;
+
+impl Driver {
+    pub(super) async fn upload_artifacts(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+    ) -> Result<PhaseOutcome, Interrupt> {
+        let mut outcome = PhaseOutcome::Succeeded;
+        for artifact in &plan.artifacts {
+            if let Err(failed) = self.upload_artifact(session, artifact).await? {
+                outcome = failed;
+                break;
+            }
+        }
+        self.make_reports(session, plan).await?;
+        self.save_cache(session, plan).await?;
+        Ok(outcome)
+    }
+
+    async fn upload_artifact(
+        &mut self,
+        session: &mut Session,
+        artifact: &PlannedArtifact,
+    ) -> Result<Result<(), PhaseOutcome>, Interrupt> {
+        let texts = vec![artifact.base_directory.clone(), artifact.target.name.clone()];
+        let [base_directory, name] = <[String; 2]>::try_from(self.evaluate(session, texts).await?)
+            .map_err(|_| Interrupt::Failed("the agent expanded a text to none".into()))?;
+        let target = artifact.target.clone();
+        let key = artifacts::key(target.path.as_deref(), target.namespace, self.build.id.uuid(), &name);
+        let packaging = match target.packaging {
+            ArtifactPackaging::Zip => Packaging::Zip,
+            ArtifactPackaging::None => Packaging::Tar,
+        };
+        let collect = Collect {
+            base_directory,
+            files: artifact.files.clone(),
+            exclude: artifact.exclude.clone(),
+            discard_paths: artifact.discard_paths,
+            keep_symlinks: artifact.keep_symlinks,
+            absolute_names: false,
+            packaging,
+            log: CollectLog::Artifacts,
+            search_seconds: 0,
+        };
+        let root = self.request.artifacts_dir.clone().unwrap_or_else(|| self.dir.artifacts());
+        let store = move |from: &mut dyn Read| artifacts::store(from, target.packaging, &root, &key);
+        let (collected, stored) = self.collect(session, collect, store).await?;
+        if collected.files == 0 {
+            return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", "no matching artifact paths found")));
+        }
+        let stored: Stored = match stored {
+            Some(Ok(stored)) => stored,
+            Some(Err(error)) => {
+                let message = format!("Failed to upload artifacts: {error}");
+                return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
+            }
+            // A dead supervisor stored it, and its record says so.
+            None => return Ok(Ok(())),
+        };
+        let made = BuildArtifacts {
+            location: stored.path.display().to_string(),
+            sha256sum: stored.sha256,
+            md5sum: stored.md5,
+            artifact_identifier: artifact.identifier.clone(),
+            files: collected.files,
+            bytes: stored.bytes,
+        };
+        for warning in collected.warnings {
+            self.warn(warning)?;
+        }
+        match &artifact.identifier {
+            None => self.build.artifacts = Some(made.clone()),
+            Some(_) => self.build.secondary_artifacts.push(made.clone()),
+        }
+        self.keep(&[Event::Artifact(made)])?;
+        Ok(Ok(()))
+    }
+
+    /// Asks the agent for files and gives their stream to `receive`. There is no result of `receive` when nothing was
+    /// found, and when a dead supervisor had it already.
+    pub(super) async fn collect<T: Send + 'static>(
+        &mut self,
+        session: &mut Session,
+        collect: Collect,
+        receive: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+    ) -> Result<(Collected, Option<T>), Interrupt> {
+        let mut id = self.take_request_id();
+        let was_followed = session.was_followed(id);
+        if !was_followed && session.forget(id) {
+            // Answered, but the stream died with the supervisor that took it.
+            id = self.take_request_id();
+        }
+        let (sender, receiver) = oneshot::channel();
+        session.link.expect_upload(
+            id,
+            Box::new(move |from| {
+                // The driver may have given up meanwhile.
+                let _unwanted = sender.send(receive(from));
+            }),
+        );
+        let reply = session.call_as(self, id, Verb::Collect(collect)).await;
+        session.link.forget_blob(id);
+        let collected = match reply? {
+            Reply::Collected(collected) => collected,
+            other => return Err(session.unexpected(&other)),
+        };
+        let received = if collected.files == 0 || was_followed { None } else { receiver.await.ok() };
+        Ok((collected, received))
+    }
+
+    async fn make_reports(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Interrupt> {
+        let mut made = Vec::new();
+        for planned in &plan.reports {
+            made.extend(self.make_report(session, planned).await?);
+        }
+        let wants_discovery = plan
+            .variables
+            .iter()
+            .all(|variable| variable.name != "CODEBUILD_CONFIG_AUTO_DISCOVER" || variable.value != "false");
+        if plan.reports.is_empty() && wants_discovery {
+            made = self.discover_reports(session, plan).await?;
+        }
+        if made.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = summary(&made).lines().map(str::to_owned).collect();
+        self.say(session, lines).await?;
+        let mut events = Vec::new();
+        for report in &made {
+            let json = report.to_json();
+            self.write_report(report, &json)?;
+            self.build.report_arns.push(report.arn());
+            let head = json.get("report").cloned().unwrap_or_default();
+            self.build.reports.push(head.clone());
+            events.push(Event::Report { report: head });
+        }
+        self.reports.extend(made);
+        Ok(self.keep(&events)?)
+    }
+
+    async fn make_report(
+        &mut self,
+        session: &mut Session,
+        planned: &PlannedReport,
+    ) -> Result<Option<Report>, Interrupt> {
+        let texts = vec![planned.group.clone(), planned.base_directory.clone()];
+        let mut texts = self.evaluate(session, texts).await?;
+        let base_directory = texts.pop().unwrap_or_default();
+        let group = texts.pop().unwrap_or_default();
+        let collect = report_files(base_directory, planned.files.clone(), 0);
+        let format = planned.format;
+        let parse = move |from: &mut dyn Read| {
+            read_files(from, |name, bytes| Some(reports::parse(format, name, bytes)))
+        };
+        let (collected, parsed) = self.collect(session, collect, parse).await?;
+        if collected.files == 0 {
+            self.say(session, [format!("No matching report paths found for {group}")]).await?;
+        }
+        let execution = self.execution();
+        let files = parsed.unwrap_or_default();
+        let group = ReportGroup::of(&execution, &group);
+        Ok(Some(Report::assemble(&execution, group, format, files, Uuid::new_v4(), Timestamp::now())))
+    }
+
+    /// Looks through the tree for files that are reports, as CodeBuild does when the buildspec names none.
+    async fn discover_reports(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+    ) -> Result<Vec<Report>, Interrupt> {
+        let dir =
+            plan.variables.iter().find(|variable| variable.name == "CODEBUILD_CONFIG_AUTO_DISCOVER_DIR");
+        let glob = dir.map_or_else(|| "**/*".to_owned(), |variable| variable.value.clone());
+        self.say(session, [format!("Set report auto-discover timeout to {DISCOVER_SECONDS} seconds")])
+            .await?;
+        let started = std::time::Instant::now();
+        let globs = ["xml", "trx", "json"].map(|extension| match glob.strip_suffix("**/*") {
+            Some(prefix) => format!("{prefix}**/*.{extension}"),
+            None => glob.clone(),
+        });
+        let mut globs = globs.to_vec();
+        globs.dedup();
+        let collect = report_files(String::new(), globs, DISCOVER_SECONDS);
+        let parse = move |from: &mut dyn Read| {
+            read_files(from, |name, bytes| {
+                let format = reports::discover(name, bytes)?;
+                Some((format, reports::parse(format, name, bytes)))
+            })
+        };
+        let (_, found) = self.collect(session, collect, parse).await?;
+        let found: Vec<_> = found.unwrap_or_default();
+        let execution = self.execution();
+        let made: Vec<Report> = ReportFormat::ALL
+            .into_iter()
+            .filter_map(|format| {
+                let files: Vec<_> = found
+                    .iter()
+                    .filter(|(other, _)| *other == format)
+                    .map(|(_, file)| file.clone())
+                    .collect();
+                let group = ReportGroup::auto_discovered(&execution, format);
+                (!files.is_empty()).then(|| {
+                    Report::assemble(&execution, group, format, files, Uuid::new_v4(), Timestamp::now())
+                })
+            })
+            .collect();
+        let mut lines = Vec::new();
+        if made.is_empty() {
+            lines.push("No matching auto-discover report paths found".to_owned());
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        lines.push(format!("Report auto-discover file discovery took {seconds:.6} seconds"));
+        self.say(session, lines).await?;
+        Ok(made)
+    }
+
+    fn write_report(&self, report: &Report, json: &serde_json::Value) -> Result<(), Interrupt> {
+        let file = format!("{}.json", report.group.name().replace('/', "-"));
+        let text = serde_json::to_string_pretty(json).unwrap_or_default();
+        for dir in [Some(self.dir.reports()), self.request.reports_dir.clone()].into_iter().flatten() {
+            let written = fs::create_dir_all(&dir).and_then(|()| fs::write(dir.join(&file), &text));
+            if let Err(error) = written {
+                self.warn(format!("the report {file} cannot be written into {}: {error}", dir.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn execution(&self) -> Execution {
+        Execution {
+            region: self.supervisor.region.clone(),
+            account: LOCAL_ACCOUNT.to_owned(),
+            project: self.build.project_name.clone(),
+            arn: self.build.arn.clone(),
+        }
+    }
+
+    /// Values of `exported-variables`, as the last command left them.
+    pub(super) async fn export(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Interrupt> {
+        let allowed = plan.exported.iter().filter(|name| !name.starts_with("AWS_")).cloned().collect();
+        match session.call(self, Verb::Export(allowed)).await? {
+            Reply::Variables(variables) => {
+                self.build.exported_environment_variables =
+                    variables.into_iter().map(|(name, value)| ExportedVariable { name, value }).collect();
+                Ok(())
+            }
+            other => Err(session.unexpected(&other)),
+        }
+    }
+}
+
+fn report_files(base_directory: String, files: Vec<String>, search_seconds: u64) -> Collect {
+    Collect {
+        base_directory,
+        files,
+        exclude: Vec::new(),
+        discard_paths: false,
+        keep_symlinks: false,
+        absolute_names: false,
+        packaging: Packaging::Tar,
+        log: CollectLog::Quiet,
+        search_seconds,
+    }
+}
+
+/// What `take` makes of each file of a tar stream; one that is too large is passed over.
+fn read_files<T>(from: &mut dyn Read, take: impl Fn(&str, &[u8]) -> Option<T>) -> Vec<T> {
+    let mut archive = tar::Archive::new(from);
+    let Ok(entries) = archive.entries() else { return Vec::new() };
+    let mut taken = Vec::new();
+    for mut entry in entries.map_while(Result::ok) {
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let mut bytes = Vec::new();
+        if entry.size() <= MAX_REPORT_BYTES && entry.read_to_end(&mut bytes).is_ok() {
+            taken.extend(take(&name, &bytes));
+        }
+    }
+    taken
+}
