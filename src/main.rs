@@ -1,1 +1,19 @@
-fn main() {}
+//! `runspan`: one self-hosted CI runner with AWS CodeBuild's semantics.
+
+mod cli;
+mod config;
+mod console;
+mod exit_code;
+mod failure;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::Cli::read().run() {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            console::complain(&failure);
+            failure.exit.into()
+        }
+    }
+}

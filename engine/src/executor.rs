@@ -47,7 +47,7 @@ pub trait Executor: Send + Sync {
     /// When the engine cannot be asked.
     async fn sweep(
         &self,
-        is_live: &(dyn Fn(&str) -> bool + Send + Sync),
+        is_live: &(dyn for<'a> Fn(&'a str) -> bool + Send + Sync),
     ) -> Result<Vec<String>, ExecutorError>;
 
     /// What works on this machine and what does not, with the remedy.

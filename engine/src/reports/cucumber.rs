@@ -9,10 +9,6 @@ use super::test_case::OpenCase;
 use super::{ReportError, TestCase, TestResults, TestStatus};
 
 #[derive(Deserialize)]
-<<<<<<< HEAD
-#[serde(bound(deserialize = "'de: 'a"))]
-=======
->>>>>>> reports
 struct Feature<'a> {
     #[serde(default, borrow)]
     uri: Cow<'a, str>,
@@ -95,11 +91,7 @@ fn case<'a>(
     for element in elements {
         let steps = element.steps.iter().flat_map(|s| s.before.iter().chain([s]).chain(&s.after));
         for step in element.before.iter().chain(steps).chain(&element.after) {
-<<<<<<< HEAD
-            let status = status(&step.result.status);
-=======
             let Some(status) = status(&step.result.status) else { continue };
->>>>>>> reports
             if status.is_failure() {
                 open.head.push(&format!("{}{}: {}", step.keyword, step.name, step.result.status));
                 open.body.push(&step.result.error_message);
@@ -114,15 +106,6 @@ fn case<'a>(
     open.finish()
 }
 
-<<<<<<< HEAD
-/// Cucumber itself fails a run for undefined and ambiguous steps.
-fn status(status: &str) -> TestStatus {
-    match status {
-        "passed" => TestStatus::Succeeded,
-        "failed" | "undefined" | "ambiguous" => TestStatus::Failed,
-        "skipped" | "pending" => TestStatus::Skipped,
-        _ => TestStatus::Unknown,
-=======
 /// Cucumber itself fails a run for undefined and ambiguous steps. `None` for a step that never had a result.
 fn status(status: &str) -> Option<TestStatus> {
     match status {
@@ -131,6 +114,5 @@ fn status(status: &str) -> Option<TestStatus> {
         "failed" | "undefined" | "ambiguous" => Some(TestStatus::Failed),
         "skipped" | "pending" => Some(TestStatus::Skipped),
         _ => Some(TestStatus::Unknown),
->>>>>>> reports
     }
 }

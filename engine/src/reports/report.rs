@@ -134,12 +134,8 @@ impl Report {
     }
 
     /// One report of what the members of a batch reported to one group. `None` when none of them did.
-<<<<<<< HEAD
-    /// `expected` is how many should have: the merged report is INCOMPLETE when one is missing.
-=======
     /// `expected` is how many should have: the merged report is INCOMPLETE when one is missing, or reported coverage
     /// where the first reported tests.
->>>>>>> reports
     pub fn merge(
         batch: &Execution,
         group: ReportGroup,
@@ -148,17 +144,6 @@ impl Report {
         id: Uuid,
         created: Timestamp,
     ) -> Option<Self> {
-<<<<<<< HEAD
-        let mut results = FileReport::empty(members.first()?.results.is_coverage());
-        let mut status =
-            if members.len() < expected { ReportStatus::Incomplete } else { ReportStatus::Succeeded };
-        for member in members {
-            status = status.max(member.status);
-            results.merge(member.results.clone());
-        }
-        let problems = members.iter().flat_map(|member| member.problems.clone()).collect();
-        Some(Self { id, group, execution_id: batch.arn.clone(), created, status, results, problems })
-=======
         let is_coverage = members.first()?.results.is_coverage();
         let mut report = Self {
             id,
@@ -180,7 +165,6 @@ impl Report {
             report.status = report.status.max(ReportStatus::Incomplete);
         }
         Some(report)
->>>>>>> reports
     }
 
     /// The ARN.

@@ -15,11 +15,7 @@ struct Command {
 
 /// Before 0.18 a file was its list of lines alone.
 #[derive(Deserialize)]
-<<<<<<< HEAD
-#[serde(untagged)]
-=======
 #[serde(untagged, expecting = "a file must be a list of lines or a map with `lines`")]
->>>>>>> reports
 enum FileCoverage {
     Lines(Vec<Value>),
     Parts {

@@ -3,11 +3,7 @@
 use std::fmt::Write;
 use std::iter::once;
 
-<<<<<<< HEAD
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-=======
 use unicode_width::UnicodeWidthStr;
->>>>>>> reports
 
 use super::{Counts, FileReport, Report, ReportStatus, TestCase, TestStatus};
 
@@ -38,11 +34,7 @@ fn tests_table(text: &mut String, reports: &[Report]) {
         any_unknown |= tests.count(TestStatus::Unknown) > 0;
         let count = |status| tests.count(status).to_string();
         rows.push(vec![
-<<<<<<< HEAD
-            report.group.name().to_owned(),
-=======
             plain(report.group.name()).replace('\n', " "),
->>>>>>> reports
             count(TestStatus::Succeeded),
             count(TestStatus::Failed),
             count(TestStatus::Error),
@@ -67,11 +59,7 @@ fn coverage_table(text: &mut String, reports: &[Report]) {
         let FileReport::Coverage(coverage) = &report.results else { continue };
         let sum = coverage.summary();
         rows.push(vec![
-<<<<<<< HEAD
-            report.group.name().to_owned(),
-=======
             plain(report.group.name()).replace('\n', " "),
->>>>>>> reports
             share(sum.lines),
             share(sum.branches),
             coverage.files().len().to_string(),
@@ -101,32 +89,17 @@ fn table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let cell = fit(cell, *width);
-<<<<<<< HEAD
-            let pad = " ".repeat(width - cell.width());
-=======
             let pad = " ".repeat(width.saturating_sub(cell.width()));
->>>>>>> reports
             let is_text = column == 0 || column == row.len() - 1;
             line += if column > 0 { "  " } else { "" };
             line += &if is_text { cell + &pad } else { pad + &cell };
         }
-<<<<<<< HEAD
-        let _ = writeln!(text, "{}", line.trim_end());
-=======
         // Absurd counts leave no room even for the first column.
         let _ = writeln!(text, "{}", fit(line.trim_end(), WIDTH));
->>>>>>> reports
     }
 }
 
 fn failing(text: &mut String, reports: &[Report]) {
-<<<<<<< HEAD
-    let tests = |report: &'_ Report| match &report.results {
-        FileReport::Tests(tests) => tests.count(TestStatus::Failed) + tests.count(TestStatus::Error),
-        FileReport::Coverage(_) => 0,
-    };
-    let total: u64 = reports.iter().map(tests).sum();
-=======
     let tests = || {
         reports.iter().filter_map(|report| match &report.results {
             FileReport::Tests(tests) => Some(tests),
@@ -135,24 +108,10 @@ fn failing(text: &mut String, reports: &[Report]) {
     };
     let total: u64 =
         tests().map(|tests| tests.count(TestStatus::Failed) + tests.count(TestStatus::Error)).sum();
->>>>>>> reports
     if total == 0 {
         return;
     }
     paragraph(text);
-<<<<<<< HEAD
-    match total {
-        ..=10 => text.push_str("Failing tests:\n"),
-        _ => {
-            let _ = writeln!(text, "Failing tests (the first {MAX_FAILING} of {total}):");
-        }
-    }
-    let cases = reports.iter().filter_map(|report| match &report.results {
-        FileReport::Tests(tests) => Some(tests.failures()),
-        FileReport::Coverage(_) => None,
-    });
-    cases.flatten().take(MAX_FAILING).for_each(|case| failing_case(text, case));
-=======
     if total <= MAX_FAILING as u64 {
         text.push_str("Failing tests:\n");
     } else {
@@ -160,7 +119,6 @@ fn failing(text: &mut String, reports: &[Report]) {
     }
     let cases = tests().flat_map(|tests| tests.failures()).take(MAX_FAILING);
     cases.for_each(|case| failing_case(text, case));
->>>>>>> reports
 }
 
 fn failing_case(text: &mut String, case: &TestCase) {
@@ -230,17 +188,6 @@ fn fit(content: &str, width: usize) -> String {
     if content.width() <= width {
         return content.to_owned();
     }
-<<<<<<< HEAD
-    let mut cut = String::new();
-    let mut room = width.saturating_sub(3);
-    for char in content.chars() {
-        let columns = char.width().unwrap_or(0);
-        if columns > room {
-            break;
-        }
-        room -= columns;
-        cut.push(char);
-=======
     let room = width.saturating_sub(3);
     let mut cut = String::new();
     for char in content.chars() {
@@ -250,18 +197,14 @@ fn fit(content: &str, width: usize) -> String {
             cut.pop();
             break;
         }
->>>>>>> reports
     }
     cut + &"..."[..width.min(3)]
 }
 
 /// Without colours, cursor movements and other control characters; tabs become spaces.
 fn plain(content: &str) -> String {
-<<<<<<< HEAD
-=======
     // pytest's way of writing ESC in XML.
     let content = content.replace("#x1B[", "\u{1b}[");
->>>>>>> reports
     let mut text = String::new();
     let mut chars = content.chars().peekable();
     while let Some(char) = chars.next() {

@@ -160,20 +160,12 @@ impl OpenCase {
         Self { case, ..Self::default() }
     }
 
-<<<<<<< HEAD
-    /// Ends one problem of the case: its head, unless the body says it too, and its body.
-    pub(super) fn close_problem(&mut self) {
-        let (head, body) = (self.head.take(), self.body.take());
-        let (head, body) = (head.trim(), body.trim_matches(['\n', '\r']).trim_end());
-        for text in [if body.contains(head) { "" } else { head }, body] {
-=======
     /// Ends one problem of the case: its head, unless the body begins by saying it, and its body.
     pub(super) fn close_problem(&mut self) {
         let (head, body) = (self.head.take(), self.body.take());
         let (head, body) = (head.trim(), body.trim_matches(['\n', '\r']).trim_end());
         let is_repeated = body.find(head).is_some_and(|at| !body[..at].contains('\n'));
         for text in [if is_repeated { "" } else { head }, body] {
->>>>>>> reports
             if !text.is_empty() && !self.message.text.is_empty() {
                 self.message.push("\n");
             }

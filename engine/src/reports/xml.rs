@@ -3,11 +3,7 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader;
-<<<<<<< HEAD
-use quick_xml::errors::Error;
-=======
 use quick_xml::errors::{Error, SyntaxError};
->>>>>>> reports
 use quick_xml::escape::{EscapeError, resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 
@@ -150,14 +146,9 @@ impl<'a> Xml<'a> {
 
     fn syntax(&self, error: Error) -> ReportError {
         match error {
-<<<<<<< HEAD
-            Error::Syntax(_) if self.open.is_empty() => self.source.truncated("a tag"),
-            // All of these mean that the input ended first.
-=======
             Error::Syntax(SyntaxError::InvalidBangMarkup) => self.malformed(error),
             // All others mean that the input ended first.
             Error::Syntax(_) if self.open.is_empty() => self.source.truncated("a tag"),
->>>>>>> reports
             Error::Syntax(_) => self.source.truncated(format!("<{}>", self.element())),
             other => self.source.malformed(self.at(self.reader.error_position()), other),
         }

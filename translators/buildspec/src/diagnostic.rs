@@ -159,6 +159,23 @@ impl Span {
         Self { start, end: start + text.len(), line, column, end_column: column + text.chars().count() }
     }
 
+    /// The character at a line and column, both from 1.
+    pub(crate) fn character(source: &str, line: usize, column: usize) -> Self {
+        let mut start = 0;
+        let mut text = "";
+        for (index, each) in source.split_inclusive('\n').enumerate() {
+            (start, text) = (if index == 0 { 0 } else { start + text.len() }, each);
+            if index + 1 == line {
+                break;
+            }
+        }
+        let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+        let at = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
+        let length = text[at..].chars().next().map_or(0, char::len_utf8);
+        let start = start + at;
+        Self { start, end: start + length, line, column, end_column: column + usize::from(length > 0) }
+    }
+
     /// The part of `bytes` on its first line.
     pub(crate) fn of(source: &str, bytes: Range<usize>) -> Self {
         let before = &source[..floor(source, bytes.start)];
@@ -254,6 +271,8 @@ codes! {
         SecretReference = "secret-reference",
         /// A YAML tag has no effect.
         IgnoredTag = "ignored-tag",
+        /// There is more to say about the file than is said.
+        MoreDiagnostics = "more-diagnostics",
     }
 }
 

@@ -1,5 +1,8 @@
 //! Near misses.
 
+/// Candidates looked at: a hostile file may offer many.
+const MOST: usize = 200;
+
 /// The candidate that `given` is most likely meant to be.
 pub(crate) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['_', ' '], "-");
@@ -9,6 +12,7 @@ pub(crate) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a 
     }
     candidates
         .into_iter()
+        .take(MOST)
         .map(|candidate| (distance(&given, &plain(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len().max(3) / 3).min(3))
         .min_by_key(|(distance, _)| *distance)
@@ -22,9 +26,7 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
     }
-    for j in 0..=b.len() {
-        rows[0][j] = j;
-    }
+    rows[0] = (0..=b.len()).collect();
     for i in 1..=a.len() {
         for j in 1..=b.len() {
             let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);

@@ -37,7 +37,15 @@ pub(crate) fn diagnostic(error: &Error, source: &str, skipped: usize) -> Diagnos
             syntax(text.clone(), &text)
         }
     };
+    let span = diagnostic.span.or(span);
     finish(diagnostic, span)
+}
+
+/// The tab in the indentation of the line, which is before the place that the reader gives.
+fn tab(source: &str, span: Span) -> Span {
+    let line = source.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
+    let found = line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t');
+    found.map_or(span, |at| Span::character(source, span.line, at + 1))
 }
 
 fn inner(error: &Error) -> &Error {
@@ -100,17 +108,27 @@ fn scanned(info: &str, span: Option<Span>, source: &str) -> Diagnostic {
         return deep();
     }
     if has("tab") && (has("indentation") || has("disallowed") || has("found a tab") || has("cannot start")) {
-        return syntax("a tab cannot indent YAML", "found character that cannot start any token")
-            .label("a tab before here")
-            .help("indent with spaces");
+        let mut diagnostic =
+            syntax("a tab cannot indent YAML", "found character that cannot start any token")
+                .label("a tab")
+                .help("indent with spaces");
+        diagnostic.span = span.map(|span| tab(source, span));
+        return diagnostic;
     }
     let libyaml = libyaml(info);
     let mut diagnostic = syntax(format!("not valid YAML: {libyaml}"), libyaml);
-    if let Some(help) = span.and_then(|span| command_help(source, span)) {
-        diagnostic = diagnostic.help(help);
-    }
+    let help = span.and_then(|span| command_help(source, span)).or_else(|| {
+        let misplaced =
+            [VALUES, "did not find expected key", "could not find expected ':'"].contains(&libyaml);
+        misplaced.then(|| {
+            "check the indentation of this line and the one above, and for a missing `:` or quote".into()
+        })
+    });
+    diagnostic.help = help;
     diagnostic
 }
+
+const VALUES: &str = "mapping values are not allowed in this context";
 
 /// libyaml's words for the same fault, as far as they are known.
 fn libyaml(info: &str) -> &str {
@@ -119,7 +137,8 @@ fn libyaml(info: &str) -> &str {
         ("flow mapping", "did not find expected ',' or '}'"),
         ("unclosed bracket '['", "did not find expected ',' or ']'"),
         ("unclosed bracket '{'", "did not find expected ',' or '}'"),
-        ("mapping values are not allowed", "mapping values are not allowed in this context"),
+        ("mapping values are not allowed", VALUES),
+        ("illegal placement of ':'", "did not find expected ',' or ']'"),
         ("unexpected character", "found character that cannot start any token"),
         ("unclosed quote", "found unexpected end of stream"),
         ("simple key expected", "could not find expected ':'"),

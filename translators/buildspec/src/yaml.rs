@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt, str::Utf8Error};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_saphyr::{
     DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Options, Spanned, Tagged, budget, options,
@@ -19,7 +19,7 @@ use crate::{Code, Diagnostic, Span, diagnostic::quoted, syntax};
 /// Bytes of the longest file that is read.
 pub const MAX_SOURCE: usize = 1 << 20;
 /// Levels of the deepest file that is read.
-pub const MAX_DEPTH: usize = 48;
+pub const MAX_DEPTH: usize = 24;
 /// Lists, maps, keys and values of the largest file that is read, aliases expanded.
 pub const MAX_NODES: usize = 100_000;
 /// Bytes of text of the largest file that is read, aliases expanded.
@@ -112,15 +112,13 @@ impl Node {
 /// The text of a file, or why it is none.
 ///
 /// # Errors
-/// A diagnostic at the first byte that is not UTF-8.
-pub fn text(bytes: &[u8]) -> Result<&str, Diagnostic> {
-    std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, &error))
+/// One diagnostic at the first byte that is not UTF-8.
+pub fn text(bytes: &[u8]) -> Result<&str, Vec<Diagnostic>> {
+    std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(bytes, &error)])
 }
 
 fn not_utf8(bytes: &[u8], error: &Utf8Error) -> Diagnostic {
-    let diagnostic = Diagnostic::new(Code::NotText, "the file is not UTF-8 text")
-        .codebuild("yaml: control characters are not allowed")
-        .help("save the file as UTF-8");
+    let diagnostic = Diagnostic::new(Code::NotText, "the file is not UTF-8 text");
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return diagnostic.help("the file is UTF-16: save it as UTF-8");
     }
@@ -128,13 +126,18 @@ fn not_utf8(bytes: &[u8], error: &Utf8Error) -> Diagnostic {
     // Up to the fault the lossy text is the file byte for byte, so the place holds in both.
     let before = String::from_utf8_lossy(&bytes[..valid]);
     let byte = bytes.get(valid).copied().unwrap_or_default();
-    diagnostic.at(Span::of(&before, valid..valid)).label(format!("byte 0x{byte:02x} is not UTF-8"))
+    let octet = if matches!(byte, 0x80..=0xc1 | 0xf5..) { "leading" } else { "trailing" };
+    diagnostic
+        .at(Span::of(&before, valid..valid))
+        .label(format!("byte 0x{byte:02x} is not UTF-8"))
+        .help("save the file as UTF-8")
+        .codebuild(format!("invalid {octet} UTF-8 octet"))
 }
 
 /// Reads one YAML document.
 ///
 /// # Errors
-/// One diagnostic when the text is not YAML or too much of it, one for each duplicate key.
+/// One diagnostic when the text is not YAML or too much of it, one for each key that is no text or stands twice.
 pub fn read(source: &str) -> Result<Node, Vec<Diagnostic>> {
     if source.len() > MAX_SOURCE {
         let message = format!("the file has {} bytes, the limit is {MAX_SOURCE} bytes (1 MiB)", source.len());
@@ -149,9 +152,29 @@ pub fn read(source: &str) -> Result<Node, Vec<Diagnostic>> {
     let skipped = source.len() - source.trim_start_matches('\u{feff}').len();
     let raw: Raw = serde_saphyr::from_str_with_options(&source[skipped..], reading())
         .map_err(|error| vec![syntax::diagnostic(&error, source, skipped)])?;
-    let mut builder = Builder { source, skipped, duplicates: Vec::new() };
-    let node = builder.node(raw);
-    if builder.duplicates.is_empty() { Ok(node) } else { Err(builder.duplicates) }
+    let mut builder = Builder { source, skipped, faults: Vec::new() };
+    let mut node = builder.node(raw);
+    unbreak_end(&mut node, source);
+    if builder.faults.is_empty() { Ok(node) } else { Err(builder.faults) }
+}
+
+/// A block scalar that the end of the file cuts off has no line break at its end: so says YAML, and so does
+/// libyaml; this reader adds one.
+fn unbreak_end(node: &mut Node, source: &str) {
+    match &mut node.value {
+        Value::Null => {}
+        Value::List(items) => items.last_mut().into_iter().for_each(|last| unbreak_end(last, source)),
+        Value::Map(entries) => {
+            entries.last_mut().into_iter().for_each(|last| unbreak_end(&mut last.value, source))
+        }
+        Value::Scalar(Scalar { text, .. }) => {
+            let end = source.rsplit('\n').next().unwrap_or_default().trim_start();
+            // Only of a block scalar is the last line of the file the end of the text.
+            if !end.is_empty() && text.strip_suffix('\n').is_some_and(|text| text.ends_with(end)) {
+                text.pop();
+            }
+        }
+    }
 }
 
 fn reading() -> Options {
@@ -184,16 +207,22 @@ fn control_character(source: &str) -> Option<Diagnostic> {
         Diagnostic::new(Code::NotText, format!("control character U+{:04X} in the file", u32::from(c)))
             .at(Span::of(source, at..at + c.len_utf8()))
             .help("remove it, or write it as an escape in double quotes (\"\\x1b\")")
-            .codebuild("yaml: control characters are not allowed"),
+            .codebuild("control characters are not allowed"),
     )
 }
 
 /// The place of serde-saphyr's location in the whole source.
 pub(crate) fn span(location: Location, source: &str, skipped: usize) -> Option<Span> {
-    let start = usize::try_from(location.span().byte_offset()?).ok()? + skipped;
-    let length = usize::try_from(location.span().byte_len()?).ok()?;
-    let (line, column) = (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
-    (line > 0).then(|| Span::on_line(source, start..start + length, line, column))
+    let number = |number: u64| usize::try_from(number).ok();
+    let (line, column) = (number(location.line())?, number(location.column())?);
+    let span = location.span();
+    match (span.byte_offset().and_then(number), span.byte_len().and_then(number)) {
+        _ if line == 0 => None,
+        (Some(start), Some(length)) => {
+            Some(Span::on_line(source, start + skipped..start + skipped + length, line, column))
+        }
+        _ => Some(Span::character(source, line, column)),
+    }
 }
 
 /// A node as serde gives it.
@@ -276,9 +305,6 @@ impl<'de> Visitor<'de> for RawVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key::<Raw>()? {
-            if matches!(key.0.value.0, RawValue::List(_) | RawValue::Map(_)) {
-                return Err(A::Error::custom("a key must be text, not a list or a map"));
-            }
             entries.push((key, map.next_value()?));
         }
         Ok(RawValue::Map(entries))
@@ -288,7 +314,7 @@ impl<'de> Visitor<'de> for RawVisitor {
 struct Builder<'a> {
     source: &'a str,
     skipped: usize,
-    duplicates: Vec<Diagnostic>,
+    faults: Vec<Diagnostic>,
 }
 
 impl Builder<'_> {
@@ -314,16 +340,21 @@ impl Builder<'_> {
             let span = key.span;
             let text = match key.value {
                 Value::Scalar(scalar) => scalar.text,
-                _ => String::new(),
+                Value::Null => String::new(),
+                Value::List(_) | Value::Map(_) => {
+                    self.faults.push(
+                        Diagnostic::new(Code::WrongType, "a key must be text, not a list or a map").at(span),
+                    );
+                    continue;
+                }
             };
             let value = self.node(value);
             if let Some(first) = seen.get(&text) {
-                self.duplicates.push(
+                self.faults.push(
                     Diagnostic::new(Code::DuplicateKey, format!("the key {} stands twice", quoted(&text)))
                         .at(span)
                         .label("again here")
                         .related(*first, "first here")
-                        .codebuild(format!("mapping key \"{text}\" already defined at line {}", first.line))
                         .help("keep one of them, or put what they hold together"),
                 );
                 continue;

@@ -234,8 +234,10 @@ impl<'a> Decoder<'a> {
                 .into_iter()
                 .flat_map(|map| map.rest())
             {
+                let Some(key) = field.key else { continue };
+                self.variable_name(key);
                 let values = self.texts(&field);
-                matrix.variables.extend(field.key.map(|key| (key.text.clone(), values)));
+                matrix.variables.insert(key.text.clone(), values);
             }
             self.unknown(env);
         }

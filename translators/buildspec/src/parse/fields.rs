@@ -1,5 +1,7 @@
 //! Reading keys and values of the tree, and saying what is wrong with them.
 
+use std::cmp::Reverse;
+
 use indexmap::IndexMap;
 
 use crate::{
@@ -8,6 +10,24 @@ use crate::{
     suggest::nearest,
     yaml::{Entry, Key, Node, Value},
 };
+
+/// Diagnostics told of one file, the worst first kept: nobody reads more.
+const MOST: usize = 100;
+
+/// Sorts diagnostics by their place, and cuts what is too many.
+pub(crate) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let more = diagnostics.len().saturating_sub(MOST);
+    if more > 0 {
+        diagnostics.sort_by_key(|diagnostic| Reverse(diagnostic.severity()));
+        diagnostics.truncate(MOST);
+    }
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| span.start));
+    if more > 0 {
+        diagnostics
+            .push(Diagnostic::new(Code::MoreDiagnostics, format!("{more} more diagnostics of this file")));
+    }
+    diagnostics
+}
 
 /// Collects diagnostics while the tree is read.
 pub(crate) struct Decoder<'a> {
@@ -57,6 +77,11 @@ impl<'a> Fields<'a> {
         self.known.push(key);
         let entry = self.entries.shift_remove(key)?;
         Some(self.field(entry))
+    }
+
+    /// Whether no key is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether a key that was not taken is there.
@@ -127,9 +152,8 @@ impl<'a> Decoder<'a> {
     }
 
     /// Every diagnostic, in the order of the file.
-    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| span.start));
-        self.diagnostics
+    pub(crate) fn finish(self) -> Vec<Diagnostic> {
+        in_order(self.diagnostics)
     }
 
     /// Warns of tags, which say nothing in a buildspec.
@@ -216,7 +240,7 @@ impl<'a> Decoder<'a> {
             let Some(key) = field.key else { continue };
             let help = match (home(&key.text), nearest(&key.text, known.iter().copied())) {
                 (Some(home), _) if !known.contains(&key.text.as_str()) => {
-                    format!("`{}` belongs {home}: check the indentation", key.text)
+                    format!("check the indentation: {} belongs {home}", quoted(&key.text))
                 }
                 (_, Some(near)) => format!("did you mean `{near}`?"),
                 _ => format!("allowed here: {}", listed(&known)),

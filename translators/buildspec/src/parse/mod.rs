@@ -23,7 +23,7 @@ pub struct Parsed {
 pub fn parse(source: &str) -> Parsed {
     let root = match yaml::read(source) {
         Ok(root) => root,
-        Err(diagnostics) => return Parsed { buildspec: None, diagnostics },
+        Err(diagnostics) => return Parsed { buildspec: None, diagnostics: fields::in_order(diagnostics) },
     };
     let mut decoder = Decoder::new(source);
     decoder.tags(&root);
@@ -37,7 +37,7 @@ pub fn parse(source: &str) -> Parsed {
 pub fn parse_bytes(bytes: &[u8]) -> Parsed {
     match yaml::text(bytes) {
         Ok(source) => parse(source),
-        Err(diagnostic) => Parsed { buildspec: None, diagnostics: vec![diagnostic] },
+        Err(diagnostics) => Parsed { buildspec: None, diagnostics },
     }
 }
 
@@ -68,17 +68,18 @@ impl<'a> Decoder<'a> {
         let version = self.version(&mut fields);
         let run_as = fields.take("run-as").and_then(|field| self.text(&field));
         let mut env = fields.take("env").map(|field| self.env(&field)).unwrap_or_default();
-        if version == Version::V0_1 {
-            if let Some(field) = fields.take("environment_variables") {
-                env.variables.extend(self.environment_variables(&field));
-            }
+        if version == Version::V0_1
+            && let Some(field) = fields.take("environment_variables")
+        {
+            env.variables.extend(self.environment_variables(&field));
         }
         let proxy = fields.take("proxy").map(|field| self.proxy(&field));
-        let batch = fields.take("batch").and_then(|field| self.batch(&field));
+        let batch = fields.take("batch");
         let phases = fields.take("phases");
-        if phases.is_none() && batch.is_none() && !fields.has("batch") {
+        if phases.is_none() && batch.as_ref().is_none_or(Field::is_null) {
             self.missing(&fields, "phases", "nothing would run");
         }
+        let batch = batch.and_then(|field| self.batch(&field));
         let phases = phases.map(|field| self.phases(&field)).unwrap_or_default();
         let reports = fields.take("reports").map(|field| self.reports(&field)).unwrap_or_default();
         let artifacts = fields.take("artifacts").and_then(|field| self.artifacts(&field, version));

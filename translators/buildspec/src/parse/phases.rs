@@ -1,9 +1,14 @@
 //! `phases` and what they hold.
 
-use super::fields::{Decoder, Field, home, listed};
+use indexmap::IndexMap;
+
+use super::fields::{Decoder, Field, Fields, home, listed};
 use crate::{
-    Code, Diagnostic, OnFailure, Phase, Phases, Step, StepAction, Work, diagnostic::quoted, suggest::nearest,
-    syntax::single_quoted, yaml::Value,
+    Code, Diagnostic, OnFailure, Phase, Phases, Step, StepAction, Work,
+    diagnostic::quoted,
+    suggest::nearest,
+    syntax::single_quoted,
+    yaml::{Entry, Value},
 };
 
 /// The phases, in the order in which they run.
@@ -12,6 +17,9 @@ const PHASES: [&str; 4] = ["install", "pre_build", "build", "post_build"];
 impl<'a> Decoder<'a> {
     pub(super) fn phases(&mut self, field: &Field<'a>) -> Phases {
         let Some(mut fields) = self.fields(field) else { return Phases::default() };
+        if fields.is_empty() {
+            self.empty(field, "nothing would run");
+        }
         let [install, pre_build, build, post_build] = PHASES.map(|name| fields.take(name));
         let phases = Phases {
             install: install.map(|field| self.phase(&field, true)),
@@ -28,7 +36,7 @@ impl<'a> Decoder<'a> {
     fn unknown_phase(&mut self, field: &Field<'a>) {
         let Some(key) = field.key else { return };
         let help = match (home(&key.text), nearest(&key.text, PHASES)) {
-            (Some(home), _) => format!("`{}` belongs {home}: check the indentation", key.text),
+            (Some(home), _) => format!("check the indentation: {} belongs {home}", quoted(&key.text)),
             (None, Some(near)) => format!("did you mean `{near}`?"),
             (None, None) => format!("allowed here: {}", listed(&PHASES)),
         };
@@ -64,11 +72,9 @@ impl<'a> Decoder<'a> {
         let Some(mut fields) = self.fields(field) else { return Phase::default() };
         let run_as = fields.take("run-as").and_then(|field| self.text(&field));
         let on_failure = fields.take("on-failure").and_then(|field| self.on_failure(&field));
-        let mut runtime_versions = indexmap::IndexMap::new();
-        if install {
-            if let Some(field) = fields.take("runtime-versions") {
-                runtime_versions = self.text_map(&field);
-            }
+        let mut runtime_versions = IndexMap::new();
+        if install && let Some(field) = fields.take("runtime-versions") {
+            runtime_versions = self.runtime_versions(&field);
         }
         let commands = fields.take("commands");
         let steps = fields.take("steps");
@@ -92,9 +98,22 @@ impl<'a> Decoder<'a> {
         Phase { run_as, on_failure, runtime_versions, work, finally }
     }
 
+    fn runtime_versions(&mut self, field: &Field<'a>) -> IndexMap<String, String> {
+        let mut versions = IndexMap::new();
+        for field in self.fields(field).into_iter().flat_map(Fields::rest) {
+            match (field.key, field.node.text()) {
+                (Some(key), Some(text)) => {
+                    versions.insert(key.text.clone(), text.to_owned());
+                }
+                _ => self.wrong_type(&field, "a version, such as 22, 3.x or latest"),
+            }
+        }
+        versions
+    }
+
     fn empty_phase(&mut self, field: &Field<'a>) {
         self.report(
-            Diagnostic::new(Code::EmptyPhase, format!("{} runs no commands", field.name()))
+            Diagnostic::new(Code::EmptyPhase, format!("{} has no `commands`", field.name()))
                 .at(field.key.map_or_else(|| field.place(), |key| key.span))
                 .help("add `commands:` to it, or remove the phase"),
         );
@@ -175,15 +194,11 @@ impl<'a> Decoder<'a> {
             place.line.saturating_sub(1)
         );
         let diagnostic = match &item.node.value {
-            Value::Map(entries) if entries.len() == 1 => Diagnostic::new(
-                Code::CommandIsMap,
-                "YAML reads this command as a map, because of the colon followed by a space",
-            )
-            .label(format!(
-                "key {}, value after the colon",
-                quoted(entries.first().map_or("", |entry| &entry.key.text))
-            ))
-            .help(format!("quote the whole command: - {}", single_quoted(line))),
+            Value::Map(entries) if on_one_line(entries) => {
+                Diagnostic::new(Code::CommandIsMap, "YAML reads this command as a map, because of its colon")
+                    .label(format!("{} is the key", quoted(entries.first().map_or("", |entry| &entry.key.text))))
+                    .help(format!("quote the whole command: - {}", single_quoted(line)))
+            }
             Value::Map(_) => {
                 Diagnostic::new(Code::CommandIsMap, "this is a map, a command is text")
                     .help("write a command of several lines as a block: `- |`, then its lines indented below")
@@ -239,5 +254,17 @@ impl<'a> Decoder<'a> {
         };
         self.unknown(fields);
         Some(Step { id, condition, name, action, env, continue_on_error, timeout_minutes })
+    }
+}
+
+/// Whether a map is a single key, its value on the same line: a command with a colon.
+fn on_one_line(entries: &[Entry]) -> bool {
+    match entries {
+        [Entry { key, value }] => match value.value {
+            Value::Null => true,
+            Value::Scalar(_) => value.span.line == key.span.line,
+            Value::List(_) | Value::Map(_) => false,
+        },
+        _ => false,
     }
 }

@@ -1,0 +1,187 @@
+//! The five verbs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::{
+    errors::Error,
+    query_parameters::{InspectContainerOptions, KillContainerOptions, WaitContainerOptions},
+};
+use futures_util::StreamExt;
+use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, Progress};
+use tokio::time::Instant;
+
+use crate::{
+    check,
+    endpoint::{Endpoint, config_dir},
+    engine::{self, Engine},
+    making::{Making, Plan},
+    remove::Kind,
+    spec,
+};
+
+/// How long [`Executor::observe`] waits for an engine that went away to come back.
+const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// An engine, connected.
+#[derive(Clone, Debug)]
+pub struct DockerExecutor {
+    engine: Engine,
+}
+
+impl DockerExecutor {
+    /// Connects to the engine of this environment: `DOCKER_HOST`, the current docker context, or the usual
+    /// sockets of Docker and podman.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Unreachable`], with the remedy.
+    pub async fn connect() -> Result<Self, ExecutorError> {
+        Ok(Self { engine: Engine::find(&environment).await? })
+    }
+
+    /// Connects to the engine at an address, as in `unix:///var/run/docker.sock`.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Unreachable`], with the remedy.
+    pub async fn connect_to(url: &str) -> Result<Self, ExecutorError> {
+        Ok(Self { engine: Engine::connect(Endpoint::new(url, "given")).await? })
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[async_trait]
+impl Executor for DockerExecutor {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    async fn place(
+        &self,
+        container: &Container,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Placement, ExecutorError> {
+        let refused = |reason: String| ExecutorError::Start { image: container.image.clone(), reason };
+        let socket = match (container.engine_socket, self.engine.endpoint.socket()) {
+            (false, _) => None,
+            (true, Some(socket)) => Some(socket),
+            (true, None) => {
+                return Err(refused(
+                    "the engine's socket was granted, but the engine is not on a local one".into(),
+                ));
+            }
+        };
+        let settings = config_dir(&environment);
+        let login = container.registry_login.as_ref();
+        let image = self.engine.image(&container.image, login, settings.as_deref(), progress).await?;
+        progress(Progress::Starting);
+        let name = spec::resource_name(&container.attempt);
+        let (network, mode) = match container.network {
+            Network::Private => (Some(spec::network(&container.attempt)), name.as_str()),
+            Network::None => (None, "none"),
+        };
+        let body = spec::container(container, &image, mode, socket).map_err(refused)?;
+        let plan = Plan { container_name: name, container: body, network };
+        Ok(Placement {
+            executor: self.name().into(),
+            container: Making::begin(self.engine.clone(), plan).finish().await?,
+            attempt: container.attempt.clone(),
+            image_id: image.id,
+        })
+    }
+
+    async fn observe(&self, placement: &Placement) -> Result<ContainerEnd, ExecutorError> {
+        let mut lost_since = None;
+        loop {
+            match self.engine.end_of(&placement.container).await {
+                Ok(Some(end)) => return Ok(end),
+                Ok(None) => lost_since = None,
+                Err(error) if engine::is_unreachable(&error) => {
+                    let since = *lost_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > PATIENCE {
+                        return Err(self.engine.failure("waiting for the container's end", &error));
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(self.engine.failure("waiting for the container's end", &error)),
+            }
+        }
+    }
+
+    async fn cancel(&self, placement: &Placement) -> Result<(), ExecutorError> {
+        match self.engine.docker.kill_container(&placement.container, None::<KillContainerOptions>).await {
+            // 404: gone; 409: not running.
+            Err(error) if !matches!(engine::status(&error), Some(404 | 409)) => {
+                Err(self.engine.failure("killing the container", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn collect(&self, placement: &Placement) -> Result<(), ExecutorError> {
+        self.engine.remove(Kind::Container, &placement.container).await?;
+        for left in self.engine.resources(Some(&placement.attempt)).await? {
+            self.engine.remove(left.kind, &left.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep(
+        &self,
+        is_live: &(dyn for<'a> Fn(&'a str) -> bool + Send + Sync),
+    ) -> Result<Vec<String>, ExecutorError> {
+        let mut removed = Vec::new();
+        for left in self.engine.resources(None).await? {
+            if is_live(&left.attempt) {
+                continue;
+            }
+            let what = format!("{} {} of build {}", left.kind, left.name, left.attempt);
+            removed.push(match self.engine.remove(left.kind, &left.id).await {
+                Ok(()) => format!("removed {what}"),
+                Err(error @ ExecutorError::Unreachable { .. }) => return Err(error),
+                // One stubborn thing does not keep the others.
+                Err(error) => format!("could not remove {what}: {error}"),
+            });
+        }
+        Ok(removed)
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        check::all(&self.engine).await
+    }
+}
+
+impl Engine {
+    /// Waits once for a container's end; `None` when the wait was cut short and must be repeated.
+    async fn end_of(&self, container: &str) -> Result<Option<ContainerEnd>, Error> {
+        let gone = ContainerEnd { exit_code: None, out_of_memory: false };
+        let waited = self.docker.wait_container(container, None::<WaitContainerOptions>).next().await;
+        let code = match waited {
+            Some(Ok(end)) => Some(end.status_code),
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => Some(code),
+            // An engine may say nothing at all until the end.
+            Some(Err(Error::RequestTimeoutError)) => None,
+            Some(Err(error)) if engine::status(&error) == Some(404) => return Ok(Some(gone)),
+            Some(Err(error)) => return Err(error),
+            // Shut down in the middle.
+            None => None,
+        };
+        let state = match self.docker.inspect_container(container, None::<InspectContainerOptions>).await {
+            Ok(found) => found.state.unwrap_or_default(),
+            Err(error) if engine::status(&error) == Some(404) => {
+                return Ok(Some(ContainerEnd { exit_code: code, ..gone }));
+            }
+            Err(error) => return Err(error),
+        };
+        if state.running == Some(true) {
+            return Ok(None);
+        }
+        Ok(Some(ContainerEnd {
+            exit_code: state.exit_code.or(code),
+            out_of_memory: state.oom_killed == Some(true),
+        }))
+    }
+}

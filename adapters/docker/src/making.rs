@@ -1,0 +1,130 @@
+//! Network, container, start: all of it or nothing, also when the caller stops waiting.
+
+use bollard::{
+    errors::Error,
+    models::{ContainerCreateBody, NetworkCreateRequest},
+    query_parameters::{CreateContainerOptions, StartContainerOptions},
+};
+use runspan_engine::ExecutorError;
+use tokio::task::JoinHandle;
+
+use crate::{
+    engine::{self, Engine, Product},
+    remove::Kind,
+};
+
+/// What to make.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) container_name: String,
+    pub(crate) container: ContainerCreateBody,
+    pub(crate) network: Option<NetworkCreateRequest>,
+}
+
+/// Ids of what was made so far.
+#[derive(Clone, Debug, Default)]
+struct Made {
+    network: Option<String>,
+    container: Option<String>,
+}
+
+/// A plan being carried out in a task of its own, so that a caller who goes away in the middle of a request does not
+/// leave something half made: what comes of it is then removed.
+pub(crate) struct Making {
+    engine: Engine,
+    task: Option<JoinHandle<Result<Made, ExecutorError>>>,
+}
+
+impl Making {
+    pub(crate) fn begin(engine: Engine, plan: Plan) -> Self {
+        let task = tokio::spawn(carry_out(engine.clone(), plan));
+        Self { engine, task: Some(task) }
+    }
+
+    /// Waits for the container to run; its id.
+    pub(crate) async fn finish(mut self) -> Result<String, ExecutorError> {
+        let broken = |reason: String| ExecutorError::Other { doing: "starting a container".into(), reason };
+        let Some(task) = &mut self.task else { return Err(broken("it was started already".into())) };
+        let made = task.await.map_err(|error| broken(error.to_string()));
+        self.task = None;
+        made??.container.ok_or_else(|| broken("the engine gave it no id".into()))
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        if let (Some(task), Ok(runtime)) = (self.task.take(), tokio::runtime::Handle::try_current()) {
+            let engine = self.engine.clone();
+            runtime.spawn(async move {
+                if let Ok(Ok(made)) = task.await {
+                    made.discard(&engine).await;
+                }
+            });
+        }
+    }
+}
+
+async fn carry_out(engine: Engine, plan: Plan) -> Result<Made, ExecutorError> {
+    let mut made = Made::default();
+    match made.make(&engine, plan).await {
+        Ok(()) => Ok(made),
+        Err(error) => {
+            made.discard(&engine).await;
+            Err(error)
+        }
+    }
+}
+
+impl Made {
+    async fn make(&mut self, engine: &Engine, plan: Plan) -> Result<(), ExecutorError> {
+        let Plan { container_name, container, network } = plan;
+        let image = container.image.clone().unwrap_or_default();
+        let fail = |error: Error| {
+            if engine::is_unreachable(&error) {
+                return engine.failure("starting a container", &error);
+            }
+            ExecutorError::Start { image: image.clone(), reason: refusal(&error) }
+        };
+        let options = CreateContainerOptions { name: Some(container_name), ..Default::default() };
+        let make_network = async {
+            match network {
+                Some(network) => engine.docker.create_network(network).await.map(|made| Some(made.id)),
+                None => Ok(None),
+            }
+        };
+        let make_container = engine.docker.create_container(Some(options), container);
+        // Docker looks the network up when the container starts, podman when it is made.
+        let (network, container) = match engine.product {
+            Product::Docker => tokio::join!(make_network, make_container),
+            Product::Podman => (make_network.await, make_container.await),
+        };
+        self.network = network.as_ref().ok().cloned().flatten();
+        self.container = container.as_ref().ok().map(|made| made.id.clone());
+        network.map_err(fail)?;
+        let container = container.map_err(fail)?.id;
+        engine.docker.start_container(&container, None::<StartContainerOptions>).await.map_err(fail)
+    }
+
+    /// Removes what was made; a sweep finds what cannot be removed now.
+    async fn discard(&self, engine: &Engine) {
+        for (kind, id) in [(Kind::Container, &self.container), (Kind::Network, &self.network)] {
+            if let Some(id) = id {
+                let _ = engine.remove(kind, id).await;
+            }
+        }
+    }
+}
+
+/// The engine's words, with what to do where they leave it open.
+fn refusal(error: &Error) -> String {
+    let words = engine::words(error);
+    let remedy = if words.contains("bind source path does not exist") {
+        "; the engine must run on this machine and see its files"
+    } else if words.contains("could not find an available") || words.contains("all predefined address pools")
+    {
+        "; remove unused networks (`docker network prune`) or widen default-address-pools in /etc/docker/daemon.json"
+    } else {
+        ""
+    };
+    format!("{words}{remedy}")
+}

@@ -1,0 +1,205 @@
+//! Makes an image available: the local one, else a pull.
+
+use std::{collections::HashMap, path::Path};
+
+use bollard::{
+    errors::Error, models::CreateImageInfo, models::ImageInspect, query_parameters::CreateImageOptions,
+};
+use futures_util::StreamExt;
+use runspan_engine::{ExecutorError, Progress, RegistryLogin};
+
+use crate::{
+    engine::{self, Engine},
+    image::{Curated, ImageName, Version},
+    login::{self, Logins},
+};
+
+/// An image the engine has.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    /// The name to create containers of.
+    pub(crate) name: String,
+    /// Its id.
+    pub(crate) id: String,
+    /// Paths it declares as volumes.
+    pub(crate) volumes: Vec<String>,
+}
+
+impl Engine {
+    /// The image as configured; pulled when the engine does not have it.
+    pub(crate) async fn image(
+        &self,
+        configured: &str,
+        login: Option<&RegistryLogin>,
+        docker_config: Option<&Path>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Image, ExecutorError> {
+        let configured = ImageName::parse(configured).map_err(|reason| ExecutorError::Image { reason })?;
+        if let Some(image) = self.local(&configured).await? {
+            return Ok(image);
+        }
+        let source = match configured.curated() {
+            None => configured,
+            Some(Curated::Public(public)) => match self.local(&public).await? {
+                Some(image) => return Ok(image),
+                None => public,
+            },
+            Some(Curated::Private) => {
+                return Err(ExecutorError::Image { reason: not_published(&configured) });
+            }
+        };
+        self.pull(&source, login, docker_config, progress).await?;
+        self.local(&source).await?.ok_or_else(|| ExecutorError::Image {
+            reason: format!("{source} was pulled and is not there; was it removed meanwhile?"),
+        })
+    }
+
+    async fn local(&self, name: &ImageName) -> Result<Option<Image>, ExecutorError> {
+        match self.docker.inspect_image(&name.to_string()).await {
+            Ok(found) => Ok(Some(Image::new(name, found))),
+            Err(error) if engine::status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.failure(&format!("looking for image {name}"), &error)),
+        }
+    }
+
+    async fn pull(
+        &self,
+        name: &ImageName,
+        login: Option<&RegistryLogin>,
+        docker_config: Option<&Path>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<(), ExecutorError> {
+        let registry = name.registry();
+        let logins = docker_config.map(Logins::read).unwrap_or_default();
+        let credentials = login.map(|login| login::given(registry, login)).or_else(|| logins.find(registry));
+        let anonymous = credentials.is_none();
+        let version = match &name.version {
+            Some(Version::Tag(version) | Version::Digest(version)) => version.clone(),
+            // Without a tag the engine would pull every tag there is.
+            None => "latest".into(),
+        };
+        let options = CreateImageOptions {
+            from_image: Some(name.repository.clone()),
+            tag: Some(version),
+            ..CreateImageOptions::default()
+        };
+        let mut layers = Layers::default();
+        let mut stream = self.docker.create_image(Some(options), None, credentials);
+        while let Some(step) = stream.next().await {
+            match step {
+                Ok(info) => {
+                    if layers.apply(info) {
+                        progress(layers.progress());
+                    }
+                }
+                Err(error)
+                    if engine::is_unreachable(&error) && !matches!(error, Error::RequestTimeoutError) =>
+                {
+                    return Err(self.failure(&format!("pulling {name}"), &error));
+                }
+                Err(error) => {
+                    let mut reason = format!("Error response from daemon: {}", engine::words(&error));
+                    if anonymous && let Some(helper) = logins.helper(registry) {
+                        reason = format!(
+                            "{reason} (Docker's settings name the credential helper {helper:?} for {registry}; \
+                             helpers are never run: give the project a registryCredential)"
+                        );
+                    }
+                    return Err(ExecutorError::Image { reason });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Image {
+    fn new(name: &ImageName, found: ImageInspect) -> Self {
+        Self {
+            name: name.to_string(),
+            id: found.id.unwrap_or_default(),
+            volumes: found.config.and_then(|config| config.volumes).unwrap_or_default(),
+        }
+    }
+}
+
+fn not_published(name: &ImageName) -> String {
+    format!(
+        "{name} is in no public registry; build it from the Dockerfiles of aws/aws-codebuild-docker-images and tag \
+         it {name}, or use aws/codebuild/amazonlinux-x86_64-standard:5.0, which can be pulled"
+    )
+}
+
+/// The bytes of a pull, layer by layer.
+#[derive(Debug, Default)]
+struct Layers {
+    downloads: HashMap<String, Download>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Download {
+    done: u64,
+    total: Option<u64>,
+}
+
+impl Layers {
+    /// Takes one message in; whether the sums may have changed.
+    fn apply(&mut self, info: CreateImageInfo) -> bool {
+        let (Some(layer), Some(status)) = (info.id, info.status) else { return false };
+        let detail = info.progress_detail.unwrap_or_default();
+        let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+        match status.as_str() {
+            "Pulling fs layer" => {
+                self.downloads.entry(layer).or_default();
+            }
+            "Downloading" => {
+                let done = bytes(detail.current).unwrap_or(0);
+                let total = bytes(detail.total).filter(|total| *total > 0);
+                self.downloads.insert(layer, Download { done, total });
+            }
+            "Download complete" => match self.downloads.get_mut(&layer) {
+                Some(Download { done, total: Some(total) }) => *done = *total,
+                // Too small to have been reported while it came.
+                Some(download) => download.total = Some(download.done),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::Pulling {
+            done: self.downloads.values().map(|layer| layer.done).sum(),
+            total: self.downloads.values().map(|layer| layer.total).sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_add_up_and_the_total_waits_for_the_last_one() {
+        let mut layers = Layers::default();
+        let mut step = |line: &str| {
+            let changed = layers.apply(serde_json::from_str(line).unwrap());
+            (changed, layers.progress())
+        };
+        let pulling = |done, total| Progress::Pulling { done, total };
+        assert!(!step(r#"{"status":"Pulling from library/busybox","id":"latest"}"#).0);
+        step(r#"{"status":"Pulling fs layer","progressDetail":{},"id":"a"}"#);
+        step(r#"{"status":"Pulling fs layer","progressDetail":{},"id":"b"}"#);
+        let (_, seen) =
+            step(r#"{"status":"Downloading","progressDetail":{"current":10,"total":100},"id":"a"}"#);
+        assert_eq!(seen, pulling(10, None));
+        let (_, seen) =
+            step(r#"{"status":"Downloading","progressDetail":{"current":1,"total":40},"id":"b"}"#);
+        assert_eq!(seen, pulling(11, Some(140)));
+        let (_, seen) = step(r#"{"status":"Download complete","progressDetail":{},"id":"a"}"#);
+        assert_eq!(seen, pulling(101, Some(140)));
+        // Unpacking counts the same bytes again.
+        assert!(!step(r#"{"status":"Extracting","progressDetail":{"current":7,"total":100},"id":"a"}"#).0);
+    }
+}

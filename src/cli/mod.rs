@@ -1,0 +1,106 @@
+//! The command line.
+
+mod builds;
+mod check;
+mod completions;
+mod doctor;
+mod executor;
+mod run;
+mod shell;
+mod watch;
+
+use std::fmt::Write as _;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, VARIABLES};
+use crate::exit_code::Exit;
+use crate::failure::Failure;
+
+/// One self-hosted CI runner with AWS CodeBuild's semantics.
+#[derive(Debug, Parser)]
+#[command(name = "runspan", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build a directory, as CodeBuild would.
+    Run(Box<run::RunArgs>),
+    /// Say what is wrong with buildspecs.
+    Check(check::CheckArgs),
+    /// Look at builds, stop them, run them again.
+    #[command(subcommand)]
+    Builds(builds::BuildsCommand),
+    /// Open a shell inside a running or paused build.
+    Shell(shell::ShellArgs),
+    /// Say what works on this machine, and what to do about the rest.
+    Doctor(doctor::DoctorArgs),
+    /// Print completions for a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// The command line with everything that its help says.
+fn command() -> clap::Command {
+    let mut environment = String::from("Environment:\n");
+    let width = VARIABLES.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, meaning) in VARIABLES {
+        let _ = writeln!(environment, "  {name:<width$}  {meaning}");
+    }
+    environment.push_str(
+        "\nExit status: 0 succeeded; 1 the build failed; 2 bad input or usage; 3 the infrastructure failed; 130 stopped.",
+    );
+    Cli::command().after_help(environment)
+}
+
+impl Cli {
+    /// Reads the process's arguments; prints help, and what is wrong with them, by itself.
+    pub(crate) fn read() -> Self {
+        let matches = command().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Does what was asked.
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self.command {
+            Command::Run(args) => block_on(run::run(*args, Config::load()?)),
+            Command::Check(args) => check::check(&args),
+            Command::Builds(command) => builds::builds(command, &Config::load()?),
+            Command::Shell(args) => block_on(shell::shell(args, Config::load()?)),
+            Command::Doctor(args) => block_on(doctor::doctor(args, Config::load()?)),
+            Command::Completions(args) => Ok(completions::completions(&args)),
+        }
+    }
+}
+
+/// Runs what waits for many things at once.
+fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::machine("the program cannot start its threads").because(&error))?;
+    let result = runtime.block_on(work);
+    // A thread that still reads the terminal is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

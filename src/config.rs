@@ -1,0 +1,104 @@
+//! Everything the program takes from its environment, in one place.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use runspan_engine::Home;
+use runspan_engine::journal::Journal;
+
+use crate::failure::Failure;
+
+/// The variables the program reads, with what they mean; `--help` prints them.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    ("RUNSPAN_HOME", "State: builds, logs, caches [default: $XDG_STATE_HOME/runspan]"),
+    ("RUNSPAN_IMAGE", "Image of builds that neither --image nor a project gives one"),
+    ("AWS_REGION, AWS_DEFAULT_REGION", "Region that builds see [default: us-east-1]"),
+    ("DOCKER_HOST", "Where the container engine listens"),
+    ("NO_COLOR", "No colours, whatever its value"),
+];
+
+/// The program's settings.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Where state lives.
+    pub(crate) home: PathBuf,
+    /// `RUNSPAN_IMAGE`.
+    pub(crate) image: Option<String>,
+    /// The region that builds see.
+    pub(crate) region: String,
+    /// Who runs the program.
+    pub(crate) user: String,
+}
+
+impl Config {
+    /// Reads the process's environment.
+    pub(crate) fn load() -> Result<Self, Failure> {
+        Self::read(|name| env::var_os(name), rustix::process::geteuid().is_root())
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<OsString>, root: bool) -> Result<Self, Failure> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let home = match (set("RUNSPAN_HOME"), set("XDG_STATE_HOME"), set("HOME")) {
+            (Some(home), _, _) => PathBuf::from(home),
+            (None, Some(state), _) => PathBuf::from(state).join("runspan"),
+            (None, None, Some(home)) => PathBuf::from(home).join(".local/state/runspan"),
+            (None, None, None) if root => PathBuf::from("/var/lib/runspan"),
+            (None, None, None) => {
+                return Err(Failure::input("there is no place for the program's state: HOME is not set")
+                    .help("set RUNSPAN_HOME to a directory that you can write"));
+            }
+        };
+        Ok(Self {
+            home,
+            image: text("RUNSPAN_IMAGE"),
+            region: text("AWS_REGION")
+                .or_else(|| text("AWS_DEFAULT_REGION"))
+                .unwrap_or_else(|| "us-east-1".into()),
+            user: text("USER")
+                .or_else(|| text("LOGNAME"))
+                .unwrap_or_else(|| if root { "root".into() } else { "unknown".into() }),
+        })
+    }
+
+    /// Opens the state directory and its journal.
+    pub(crate) fn journal(&self) -> Result<Arc<Journal>, Failure> {
+        let home = Home::open(&self.home).map_err(|error| {
+            Failure::machine(format!("the state directory {} cannot be used", self.home.display()))
+                .because(&error)
+                .help("set RUNSPAN_HOME to a directory that you can write")
+        })?;
+        Ok(Arc::new(Journal::open(&home)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)], root: bool) -> Result<Config, Failure> {
+        Config::read(
+            |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into()),
+            root,
+        )
+    }
+
+    #[test]
+    fn state_lives_where_the_user_says_or_where_xdg_says() {
+        let home = |variables| read(variables, true).unwrap().home;
+        assert_eq!(home(&[("RUNSPAN_HOME", "/r"), ("HOME", "/h")]), PathBuf::from("/r"));
+        assert_eq!(home(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]), PathBuf::from("/s/runspan"));
+        assert_eq!(home(&[("RUNSPAN_HOME", ""), ("HOME", "/h")]), PathBuf::from("/h/.local/state/runspan"));
+        assert_eq!(home(&[]), PathBuf::from("/var/lib/runspan"));
+        assert_eq!(read(&[], false).unwrap_err().exit, crate::exit_code::Exit::BadInput);
+    }
+
+    #[test]
+    fn the_region_has_a_default() {
+        assert_eq!(read(&[("HOME", "/h")], false).unwrap().region, "us-east-1");
+        let both = [("HOME", "/h"), ("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "us-west-2")];
+        assert_eq!(read(&both, false).unwrap().region, "eu-west-1");
+    }
+}

@@ -1,0 +1,62 @@
+//! What the program's exit status says.
+
+use std::process::ExitCode;
+
+use runspan_engine::build::Build;
+use runspan_engine::lifecycle::{PhaseType, Status};
+
+/// Exit statuses; scripts rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It succeeded.
+    Success,
+    /// The build ran and failed, or its time was over.
+    BuildFailed,
+    /// Bad input or usage; no command of a build was run.
+    BadInput,
+    /// The machine failed: no container, no disk, no engine.
+    Infrastructure,
+    /// Somebody stopped it.
+    Stopped,
+    /// A command that was run for the user ended so.
+    Passed(u8),
+}
+
+impl Exit {
+    /// How a build that is over ended.
+    pub(crate) fn of(build: &Build) -> Self {
+        let failed_in = build
+            .phases
+            .iter()
+            .find(|phase| phase.phase_status.is_some_and(|status| status != Status::Succeeded))
+            .map(|phase| phase.phase_type);
+        match (build.build_status, failed_in) {
+            (Status::Succeeded, _) => Self::Success,
+            (Status::Stopped, _) => Self::Stopped,
+            (Status::Fault | Status::InProgress, _) => Self::Infrastructure,
+            (_, Some(PhaseType::Submitted | PhaseType::Queued | PhaseType::Provisioning)) => {
+                Self::Infrastructure
+            }
+            (Status::Failed, Some(PhaseType::DownloadSource)) => Self::BadInput,
+            (Status::Failed | Status::TimedOut, _) => Self::BuildFailed,
+        }
+    }
+
+    /// The number.
+    pub(crate) const fn status(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::BuildFailed => 1,
+            Self::BadInput => 2,
+            Self::Infrastructure => 3,
+            Self::Stopped => 130,
+            Self::Passed(status) => status,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.status())
+    }
+}
