@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use runspan_engine::EngineError;
+use runspan_engine::build::BuildId;
+
 use crate::exit_code::Exit;
 
 /// The end of a command, in words for its user.
@@ -24,6 +27,12 @@ impl Failure {
     /// The machine's fault.
     pub(crate) fn machine(message: impl Into<String>) -> Self {
         Self { exit: Exit::Infrastructure, ..Self::input(message) }
+    }
+
+    /// The user would not wait for the end of a build.
+    pub(crate) fn stopped(build: &BuildId) -> Self {
+        Self { exit: Exit::Stopped, ..Self::input(format!("build {build} is left before it has ended")) }
+            .help("the next `runspan run` removes what it leaves behind")
     }
 
     /// What an error says, with its causes where the message does not repeat them.
@@ -79,7 +88,20 @@ macro_rules! failures {
     )+};
 }
 
-failures!(runspan_engine::journal::JournalError, runspan_engine::ExecutorError);
+failures!(runspan_engine::ExecutorError, runspan_engine::journal::JournalError);
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let failure = Self::of(&error);
+        match error {
+            EngineError::Unknown(_)
+            | EngineError::Complete(_)
+            | EngineError::Supervised(_)
+            | EngineError::Request(_) => Self { exit: Exit::BadInput, ..failure },
+            EngineError::Journal(_) | EngineError::State { .. } | EngineError::Task(_) => failure,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,3 +1,7 @@
-//! The agent: PID 1 of a build's container.
+//! The agent's program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runspan_agent::main(std::env::args_os())
+}

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod doctor;
 mod executor;
+mod explain;
 mod run;
 mod shell;
 mod watch;

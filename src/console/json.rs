@@ -1,5 +1,6 @@
 //! `--json`: the log and the events of a build as one stream of JSON objects, one a line.
 
+use jiff::Timestamp;
 use runspan_agent_protocol::Sample;
 use runspan_engine::Event;
 use runspan_engine::build::BuildId;
@@ -17,15 +18,19 @@ const LONGEST_PIECE: usize = 64 << 10;
 struct LogLine<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    build_id: &'a BuildId,
+    build: &'a BuildId,
+    /// When it was read.
+    time: Timestamp,
     text: &'a str,
 }
 
 #[derive(Serialize)]
 struct EventLine<'a> {
-    build_id: &'a BuildId,
+    /// The id; the first and the last event have the whole record there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<&'a BuildId>,
     number: u64,
-    time: jiff::Timestamp,
+    time: Timestamp,
     #[serde(flatten)]
     event: &'a Event,
 }
@@ -61,10 +66,11 @@ impl<W: FnMut(&[u8]) + Send> JsonLines<W> {
             lines
         };
         let pending = std::mem::take(&mut self.pending);
-        let (now, later) = pending.split_at(whole);
-        for line in now.split_inclusive(|byte| *byte == b'\n') {
+        let (ready, later) = pending.split_at(whole);
+        let time = Timestamp::now();
+        for line in ready.split_inclusive(|byte| *byte == b'\n') {
             let text = String::from_utf8_lossy(line);
-            put(&mut self.lines, &LogLine { kind: "log", build_id: &self.id, text: &text });
+            put(&mut self.lines, &LogLine { kind: "log", build: &self.id, time, text: &text });
         }
         self.pending = later.to_vec();
     }
@@ -81,15 +87,14 @@ impl<W: FnMut(&[u8]) + Send> Sink for JsonLines<W> {
         self.live.event(event);
         // A sample says nothing of the text around it, so it tears no line.
         self.cut(!matches!(event.event, Event::Sample(Sample { .. })));
-        put(
-            &mut self.lines,
-            &EventLine {
-                build_id: &self.id,
-                number: event.number,
-                time: event.time,
-                event: &event.event,
-            },
-        );
+        let has_record = matches!(event.event, Event::Submitted { .. } | Event::Build { .. });
+        let line = EventLine {
+            build: (!has_record).then_some(&self.id),
+            number: event.number,
+            time: event.time,
+            event: &event.event,
+        };
+        put(&mut self.lines, &line);
     }
 
     fn flush(&mut self) {
@@ -143,7 +148,7 @@ mod tests {
     }
 
     fn stored(number: u64, event: Event) -> StoredEvent {
-        StoredEvent { number, time: jiff::Timestamp::UNIX_EPOCH, log_offset: 0, event }
+        StoredEvent { number, time: Timestamp::UNIX_EPOCH, log_offset: 0, event }
     }
 
     fn texts(lines: &[Value]) -> Vec<&str> {
@@ -162,10 +167,11 @@ mod tests {
         assert_eq!(texts(&out), ["one\n", "sample", "two\n", "thr", "phase_started", "ee\n"]);
         assert_eq!(
             out[4],
-            json!({"build_id": "web:1", "number": 2, "time": "1970-01-01T00:00:00Z",
+            json!({"build": "web:1", "number": 2, "time": "1970-01-01T00:00:00Z",
                    "type": "phase_started", "phase": "BUILD"})
         );
-        assert_eq!(out[0], json!({"type": "log", "build_id": "web:1", "text": "one\n"}));
+        assert_eq!((&out[0]["type"], &out[0]["build"]), (&"log".into(), &"web:1".into()));
+        assert!(out[0]["time"].is_string());
     }
 
     #[test]

@@ -1,0 +1,105 @@
+//! The build as it was configured, and what has become of its environment.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use runspan_agent_protocol::{Configure, Shell, Variable};
+
+use crate::carried::{self, CarriedState};
+use crate::environment::Environment;
+use crate::error::AgentError;
+use crate::layout::{Layout, ROOT_VARIABLE};
+use crate::shared::Session;
+
+const SUCCEEDING: &str = "CODEBUILD_BUILD_SUCCEEDING";
+
+/// A configured build.
+#[derive(Debug)]
+pub(crate) struct Build {
+    /// Its rules.
+    pub(crate) rules: Rules,
+    /// What processes start with.
+    pub(crate) environment: Environment,
+    /// What commands carry.
+    pub(crate) state: CarriedState,
+    /// Whether no command has failed.
+    pub(crate) succeeding: bool,
+}
+
+/// The part of [`Configure`] that commands are run by.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// [`Configure::shell`].
+    pub(crate) shell: Shell,
+    /// [`Configure::carry_state`].
+    pub(crate) carry_state: bool,
+    /// [`Configure::source_dir`], as it is here.
+    pub(crate) source_dir: PathBuf,
+    /// [`Configure::breakpoints`].
+    pub(crate) breakpoints: bool,
+    /// [`Configure::pause_on_failure`].
+    pub(crate) pause_on_failure: bool,
+    /// [`Configure::memory_limit`].
+    pub(crate) memory_limit: Option<u64>,
+}
+
+impl Build {
+    /// Makes directories, state files and helper commands, and the environment.
+    pub(crate) fn configure(order: &Configure, layout: &Layout) -> Result<Self, AgentError> {
+        let source_dir = PathBuf::from(&order.source_dir);
+        for dir in [&source_dir, &layout.readonly_dir(), &layout.helper_dir()] {
+            carried::make_dir(dir)?;
+        }
+        for name in crate::helpers::ALL {
+            let link = layout.helper_dir().join(name);
+            match std::os::unix::fs::symlink(layout.agent(), &link) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(AgentError::file("make the helper command", link)(error));
+                }
+                _ => {}
+            }
+        }
+        let mut environment = Environment::new(std::env::vars_os(), layout.helper_dir());
+        if layout.root() != Path::new("/") {
+            environment.put(ROOT_VARIABLE, layout.root());
+        }
+        order.environment.iter().try_for_each(|variable| environment.set(variable))?;
+        let rules = Rules {
+            shell: order.shell,
+            carry_state: order.carry_state,
+            source_dir,
+            breakpoints: order.breakpoints,
+            pause_on_failure: order.pause_on_failure,
+            memory_limit: order.memory_limit,
+        };
+        let state = CarriedState::create(layout, &rules.source_dir, rules.shell)?;
+        let mut build = Self { rules, environment, state, succeeding: true };
+        build.set_succeeding(true);
+        Ok(build)
+    }
+
+    /// More environment; it wins over what commands have saved.
+    pub(crate) fn set_environment(&mut self, variables: &[Variable]) -> Result<(), AgentError> {
+        variables.iter().try_for_each(|variable| self.environment.set(variable))?;
+        // `PATH` as completed, not as given.
+        let value = |name: &str| self.environment.get(name).unwrap_or_default();
+        let settled = variables.iter().map(|variable| (OsStr::new(&variable.name), value(&variable.name)));
+        self.state.append(settled)
+    }
+
+    /// Sets what commands see in `CODEBUILD_BUILD_SUCCEEDING`.
+    pub(crate) fn set_succeeding(&mut self, succeeding: bool) {
+        self.succeeding = succeeding;
+        self.environment.put(SUCCEEDING, if succeeding { "1" } else { "0" });
+    }
+
+    /// What others may see of it.
+    pub(crate) fn session(&self) -> Session {
+        Session {
+            environment: self.environment.clone(),
+            state: self.state.clone(),
+            source_dir: self.rules.source_dir.clone(),
+            breakpoints: self.rules.breakpoints,
+        }
+    }
+}

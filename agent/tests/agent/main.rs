@@ -1,0 +1,4 @@
+//! The real agent under a supervisor of the tests.
+
+mod commands;
+mod supervisor;

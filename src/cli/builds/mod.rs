@@ -1,0 +1,96 @@
+//! `runspan builds`.
+
+mod logs;
+mod show;
+mod stop;
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use runspan_engine::journal::{Journal, Stored};
+
+use super::executor::Choice;
+use super::watch::{OutputArgs, Session};
+use super::{Format, block_on};
+use crate::config::Config;
+use crate::exit_code::Exit;
+use crate::failure::Failure;
+
+/// Look at builds, stop them, run them again.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BuildsCommand {
+    /// List builds, the newest first.
+    List(show::ListArgs),
+    /// Show the record of a build or a batch.
+    Show(show::ShowArgs),
+    /// Print the log of a build.
+    Logs(logs::LogsArgs),
+    /// Stop a build, and wait until it is over.
+    Stop(Named),
+    /// Run a build again, as it was asked for.
+    Retry(Again),
+    /// Go on with a build whose supervising process died.
+    Attach(Again),
+}
+
+/// A build.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The build: its id, its uuid, or the first characters of that.
+    build: String,
+}
+
+/// A build to supervise.
+#[derive(Debug, Args)]
+pub(crate) struct Again {
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn builds(command: BuildsCommand, config: &Config) -> Result<Exit, Failure> {
+    let journal = config.journal()?;
+    match command {
+        BuildsCommand::List(args) => show::list(&journal, &args),
+        BuildsCommand::Show(args) => show::show(&journal, &args),
+        BuildsCommand::Logs(args) => logs::logs(&journal, &args),
+        BuildsCommand::Stop(named) => block_on(stop::stop(journal, config, &named.build)),
+        BuildsCommand::Retry(again) => block_on(retry(journal, config, &again)),
+        BuildsCommand::Attach(again) => block_on(attach(journal, config, &again)),
+    }
+}
+
+async fn retry(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<Exit, Failure> {
+    let mut request = find(&journal, &again.named.build)?.request;
+    // A new build of its own, with all its tries before it.
+    request.retry = Default::default();
+    request.batch = None;
+    let session = Session::open(config, journal, Choice::Auto, again.output).await?;
+    session.sweep().await;
+    let handle = session.supervisor.start(request)?;
+    session.to_the_end(handle).await
+}
+
+async fn attach(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<Exit, Failure> {
+    let session = Session::open(config, journal, Choice::Auto, again.output).await?;
+    let handle = session.supervisor.attach(&again.named.build)?;
+    session.to_the_end(handle).await
+}
+
+/// The build of this name.
+pub(super) fn find(journal: &Journal, name: &str) -> Result<Stored, Failure> {
+    journal.find(name)?.ok_or_else(|| {
+        Failure::input(format!("there is no build `{name}`")).help("`runspan builds list` shows those there are")
+    })
+}
+
+/// Whether a build runs with nobody to supervise it.
+fn is_orphan(journal: &Journal, stored: &Stored) -> bool {
+    !stored.build.build_complete
+        && journal
+            .home()
+            .build(stored.build.id.uuid())
+            .try_lock()
+            .is_ok_and(|lock| lock.is_some())
+}

@@ -1,0 +1,187 @@
+//! `runspan builds list` and `runspan builds show`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use jiff::Timestamp;
+use runspan_engine::batch::BuildBatch;
+use runspan_engine::build::Build;
+use runspan_engine::journal::{Journal, Stored};
+use runspan_engine::lifecycle::BuildPhase;
+
+use super::{Format, find, is_orphan};
+use crate::console::{self, duration, table};
+use crate::exit_code::Exit;
+use crate::failure::Failure;
+
+/// List builds, the newest first.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only builds of this project.
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// How they are printed.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// Show the record of a build or a batch.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The build or batch: its id, its uuid, or the first characters of that.
+    build: String,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+pub(super) fn list(journal: &Journal, args: &ListArgs) -> Result<Exit, Failure> {
+    let stored = journal.list(args.project.as_deref(), args.limit)?;
+    match args.format {
+        Format::Human => {
+            let rows: Vec<_> = stored
+                .iter()
+                .map(|stored| {
+                    let build = &stored.build;
+                    let status = if is_orphan(journal, stored) { "ORPHANED" } else { build.build_status.name() };
+                    [
+                        status.to_owned(),
+                        build.build_number.to_string(),
+                        time(build.start_time),
+                        took(build.start_time, build.end_time),
+                        build.id.to_string(),
+                    ]
+                })
+                .collect();
+            console::print(&table(["STATUS", "NUMBER", "STARTED", "TOOK", "ID"], &rows));
+        }
+        Format::Json => {
+            let builds: Vec<_> = stored.iter().map(|stored| &stored.build).collect();
+            console::print(&json(&builds)?);
+        }
+    }
+    Ok(Exit::Success)
+}
+
+pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> {
+    let text = match (find(journal, &args.build), args.format) {
+        (Ok(stored), Format::Human) => human(&stored, is_orphan(journal, &stored)),
+        (Ok(stored), Format::Json) => json(&stored.build)?,
+        (Err(unknown), format) => match (journal.find_batch(&args.build)?, format) {
+            (Some(batch), Format::Human) => batch_for_people(&batch),
+            (Some(batch), Format::Json) => json(&batch)?,
+            (None, _) => return Err(unknown),
+        },
+    };
+    console::print(&text);
+    Ok(Exit::Success)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::of(&error))?;
+    Ok(text + "\n")
+}
+
+fn human(stored: &Stored, orphan: bool) -> String {
+    let Build {
+        id,
+        build_number,
+        build_status,
+        start_time,
+        end_time,
+        environment,
+        source,
+        initiator,
+        phases,
+        artifacts,
+        secondary_artifacts,
+        exported_environment_variables,
+        resolved_source_version,
+        ..
+    } = &stored.build;
+    let mut text = String::new();
+    let mut say = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    say("build", id.as_str());
+    say("number", &build_number.to_string());
+    say("status", build_status.name());
+    say("started", &format!("{} by {initiator}", time(*start_time)));
+    say("took", &took(*start_time, *end_time));
+    say("source", source.location.as_deref().unwrap_or("none"));
+    if let Some(version) = resolved_source_version {
+        say("version", version);
+    }
+    say("image", &environment.image);
+    for artifacts in artifacts.iter().chain(secondary_artifacts).filter(|kept| kept.files > 0) {
+        say("artifacts", &artifacts.location);
+    }
+    for exported in exported_environment_variables {
+        say("exported", &format!("{}={}", exported.name, exported.value));
+    }
+    if orphan {
+        let _ = writeln!(
+            text,
+            "\nThe process that supervised this build was killed in phase {}.\n\
+             `runspan builds attach {id}` goes on with it if its container still runs;\n\
+             `runspan builds stop {id}` ends it. The next `runspan run` ends it too.",
+            stored.build.current_phase.name()
+        );
+    }
+    text.push('\n');
+    text + &table(["PHASE", "STATUS", "TOOK", "CONTEXT"], &phases.iter().map(row).collect::<Vec<_>>())
+}
+
+fn row(phase: &BuildPhase) -> [String; 4] {
+    let contexts = phase
+        .contexts
+        .iter()
+        .filter(|context| !context.status_code.is_empty())
+        .map(|context| format!("{}: {}", context.status_code, context.message.trim_end()))
+        .collect::<Vec<_>>()
+        .join("; ");
+    [
+        phase.phase_type.name().into(),
+        phase.phase_status.map_or("-", runspan_engine::lifecycle::Status::name).into(),
+        phase.end_time.map_or_else(String::new, |_| took(phase.start_time, phase.end_time)),
+        contexts,
+    ]
+}
+
+fn batch_for_people(batch: &BuildBatch) -> String {
+    let rows: Vec<_> = batch
+        .build_groups
+        .iter()
+        .map(|group| {
+            let summary = group.current_build_summary.as_ref();
+            [
+                group.identifier.clone(),
+                summary.map_or("-", |summary| summary.build_status.name()).into(),
+                group.depends_on.join(", "),
+                summary
+                    .and_then(|summary| summary.arn.rsplit_once('/'))
+                    .map_or_else(String::new, |(_, id)| id.to_owned()),
+            ]
+        })
+        .collect();
+    format!(
+        "batch      {}\nnumber     {}\nstatus     {}\nstarted    {}\ntook       {}\n\n{}",
+        batch.id,
+        batch.build_batch_number,
+        batch.build_batch_status.name(),
+        time(batch.start_time),
+        took(batch.start_time, batch.end_time),
+        table(["BUILD", "STATUS", "AFTER", "ID"], &rows)
+    )
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn took(start: Timestamp, end: Option<Timestamp>) -> String {
+    duration(end.unwrap_or_else(Timestamp::now).duration_since(start).as_secs_f64())
+}

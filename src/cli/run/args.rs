@@ -1,0 +1,78 @@
+//! The flags of `runspan run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::executor::Choice;
+use crate::cli::watch::OutputArgs;
+
+/// Build a directory, as CodeBuild would.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The source directory, or a buildspec in it.
+    #[arg(value_name = "DIR|FILE")]
+    pub(super) what: Option<PathBuf>,
+    /// Buildspec: a path in the source or on this machine, or the text itself.
+    #[arg(long, value_name = "FILE|TEXT")]
+    pub(super) buildspec: Option<String>,
+    /// Image of the container.
+    #[arg(long, value_name = "IMAGE")]
+    pub(super) image: Option<String>,
+    /// What gives the build its container.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) executor: Choice,
+    /// Where artifacts go [default: the build's own directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) artifacts: Option<PathBuf>,
+    /// Where test and coverage reports go as well.
+    #[arg(long, value_name = "DIR")]
+    pub(super) reports: Option<PathBuf>,
+    /// A variable of the build; beats the project and the buildspec.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) env: Vec<String>,
+    /// Variables from a file of NAME=VALUE lines; `#` begins a comment.
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
+    /// The source instead of a directory: a git URL, a zip file, another directory.
+    #[arg(long, value_name = "URL|ZIP|DIR")]
+    pub(super) source: Option<String>,
+    /// Version of the source: branch, tag, commit.
+    #[arg(long, value_name = "VERSION")]
+    pub(super) source_version: Option<String>,
+    /// One more source, at CODEBUILD_SRC_DIR_NAME.
+    #[arg(long, value_name = "NAME=DIR|URL")]
+    pub(super) secondary_source: Vec<String>,
+    /// A project in the shape of CodeBuild's, JSON or YAML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: Option<PathBuf>,
+    /// The job of a workflow (not in this version).
+    #[arg(long, value_name = "NAME")]
+    pub(super) job: Option<String>,
+    /// Where caches live [default: the state directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache_dir: Option<PathBuf>,
+    /// CPUs and memory, as in BUILD_GENERAL1_SMALL [default: all of this machine].
+    #[arg(long, value_name = "TYPE")]
+    pub(super) compute_type: Option<String>,
+    /// Give the container every right over this machine, for builds that run Docker inside.
+    #[arg(long)]
+    pub(super) privileged: bool,
+    /// Give the container the engine's own socket, which is as much as root.
+    #[arg(long)]
+    pub(super) grant_docker_socket: bool,
+    /// End the build after so many minutes [default: 60].
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=2160))]
+    pub(super) timeout: Option<u32>,
+    /// Run every build of the buildspec's `batch`.
+    #[arg(long)]
+    pub(super) batch: bool,
+    /// Pause when a command fails, with a shell inside.
+    #[arg(long)]
+    pub(super) shell_on_failure: bool,
+    /// Let `codebuild-breakpoint` pause the build.
+    #[arg(long)]
+    pub(super) debug_session: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}

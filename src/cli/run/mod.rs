@@ -1,0 +1,39 @@
+//! `runspan run`.
+
+mod args;
+mod batch;
+mod env_file;
+mod request;
+mod source;
+
+pub(super) use args::RunArgs;
+
+use runspan_buildspec::parse_bytes;
+use runspan_engine::request::BuildRequest;
+
+use super::explain::local_buildspec;
+use super::watch::Session;
+use crate::config::Config;
+use crate::exit_code::Exit;
+use crate::failure::Failure;
+
+/// Builds, and ends as the build ends.
+pub(super) async fn run(args: RunArgs, config: Config) -> Result<Exit, Failure> {
+    let journal = config.journal()?;
+    let request = request::request(&args, &config, journal.home())?;
+    let session = Session::open(&config, journal, args.executor, args.output).await?;
+    session.sweep().await;
+    if args.batch {
+        return batch::run(&session, request).await;
+    }
+    if has_batch(&request) {
+        session.live.note("note: the buildspec has a `batch`; this is one build alone. Run all with --batch");
+    }
+    let handle = session.supervisor.start(request)?;
+    session.to_the_end(handle).await
+}
+
+fn has_batch(request: &BuildRequest) -> bool {
+    matches!(local_buildspec(request), Some(Ok((_, bytes)))
+        if parse_bytes(&bytes).buildspec.is_some_and(|buildspec| buildspec.batch.is_some()))
+}
