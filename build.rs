@@ -77,7 +77,9 @@ fn build() -> Result<PathBuf> {
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
     let status = cargo.status().map_err(|error| format!("cannot run cargo for the agent: {error}"))?;
     if !status.success() {
-        return Err(format!("the agent could not be built for {target} ({status}); its errors stand above").into());
+        return Err(
+            format!("the agent could not be built for {target} ({status}); its errors stand above").into()
+        );
     }
 
     let binary = target_dir.join(&target).join("agent/runspan-agent");

@@ -57,6 +57,12 @@ impl Failure {
         self
     }
 
+    /// Ends the program so.
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// What to do.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -97,7 +103,7 @@ impl From<EngineError> for Failure {
             EngineError::Unknown(_)
             | EngineError::Complete(_)
             | EngineError::Supervised(_)
-            | EngineError::Request(_) => Self { exit: Exit::BadInput, ..failure },
+            | EngineError::Request(_) => failure.exit(Exit::BadInput),
             EngineError::Journal(_) | EngineError::State { .. } | EngineError::Task(_) => failure,
         }
     }

@@ -58,9 +58,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let shown = args.format == CheckFormat::Human;
     let checked = check_all(&files, shown)?;
     let found = || {
-        checked.iter().flat_map(|file| {
-            file.diagnostics.iter().map(move |diagnostic| (file.name.as_str(), diagnostic))
-        })
+        checked
+            .iter()
+            .flat_map(|file| file.diagnostics.iter().map(move |diagnostic| (file.name.as_str(), diagnostic)))
     };
     match args.format {
         CheckFormat::Human => {
@@ -145,8 +145,8 @@ fn check_all(files: &[PathBuf], shown: bool) -> Result<Vec<Checked>, Failure> {
 
 fn check_file(file: &Path, shown: bool, color: bool) -> Result<Checked, Failure> {
     let name = file.to_string_lossy().into_owned();
-    let bytes = fs::read(file)
-        .map_err(|error| Failure::input(format!("{name} cannot be read")).because(&error))?;
+    let bytes =
+        fs::read(file).map_err(|error| Failure::input(format!("{name} cannot be read")).because(&error))?;
     let diagnostics = parse_bytes(&bytes).diagnostics;
     let mut text = String::new();
     if shown && !diagnostics.is_empty() {
@@ -183,6 +183,9 @@ mod tests {
         assert!(checked[0].shown.contains("buildspec-test.yaml:2"), "{}", checked[0].shown);
         assert_eq!((checked[1].diagnostics.len(), checked[1].shown.as_str()), (0, ""));
         assert_eq!(verdict(&checked), "2 files checked: 1 error, 0 warnings");
-        assert!(buildspecs(&[place.path().join("a/.git/empty")]).is_ok_and(|files| check_all(&files, true).is_err()));
+        assert!(
+            buildspecs(&[place.path().join("a/.git/empty")])
+                .is_ok_and(|files| check_all(&files, true).is_err())
+        );
     }
 }

@@ -75,7 +75,10 @@ impl Executor for Unreachable {
         Err(self.error())
     }
 
-    async fn sweep(&self, _: &(dyn Fn(&str) -> bool + Send + Sync)) -> Result<Vec<String>, ExecutorError> {
+    async fn sweep(
+        &self,
+        _: &(dyn for<'a> Fn(&'a str) -> bool + Send + Sync),
+    ) -> Result<Vec<String>, ExecutorError> {
         Err(self.error())
     }
 

@@ -32,8 +32,13 @@ pub(super) fn explain(build: &Build, request: &BuildRequest) -> Option<String> {
         return Some(text);
     }
     let PhaseContext { status_code, message } = context;
-    let message = format!("{} {}: {status_code}: {}", failed.phase_type.name(), failed.phase_status?.name(), message.trim());
-    Some(Failure { exit, ..Failure::machine(message) }.render(color))
+    let message = format!(
+        "{} {}: {status_code}: {}",
+        failed.phase_type.name(),
+        failed.phase_status?.name(),
+        message.trim()
+    );
+    Some(Failure::machine(message).exit(exit).render(color))
 }
 
 /// What is wrong with the buildspec, where it can be read here.

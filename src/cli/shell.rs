@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use clap::Args;
-use runspan_agent_protocol::{End, Hello, Kind, PROTOCOL, Purpose, decode, layout, read_frame, write_frame, write_json};
+use runspan_agent_protocol::{
+    End, Hello, Kind, PROTOCOL, Purpose, decode, layout, read_frame, write_frame, write_json,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
@@ -108,7 +110,12 @@ impl Shell {
         }
     }
 
-    fn run(self: Arc<Self>, mut stream: UnixStream, attempt: String, command: Option<String>) -> io::Result<End> {
+    fn run(
+        self: Arc<Self>,
+        mut stream: UnixStream,
+        attempt: String,
+        command: Option<String>,
+    ) -> io::Result<End> {
         let (rows, columns) = window().unwrap_or_default();
         let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
         let purpose = Purpose::Shell { rows, columns, term, command };
@@ -133,8 +140,7 @@ impl Shell {
         let mut typed = File::from(stdin.as_fd().try_clone_to_owned()?);
         let mut piece = [0; 4096];
         loop {
-            let mut watched =
-                [PollFd::new(&typed, PollFlags::IN), PollFd::new(&gone, PollFlags::RDHUP)];
+            let mut watched = [PollFd::new(&typed, PollFlags::IN), PollFd::new(&gone, PollFlags::RDHUP)];
             poll(&mut watched, None)?;
             if !watched[1].revents().is_empty() {
                 return Ok(());

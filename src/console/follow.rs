@@ -48,11 +48,6 @@ impl Follower {
         Self { journal, uuid: uuid.to_owned(), log: None, shown: 0, seen: 0, over: false, piece: Vec::new() }
     }
 
-    /// Number of the last event that was handed on.
-    pub(crate) const fn seen(&self) -> u64 {
-        self.seen
-    }
-
     /// Hands on what is new; true when the build's last event was.
     ///
     /// The length must have been known before the call: an event that is written meanwhile then lies behind it.

@@ -144,7 +144,10 @@ mod tests {
         sink.flush();
         drop(sink);
         let bytes = written.into_inner().unwrap();
-        bytes.split_inclusive(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect()
+        bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
     }
 
     fn stored(number: u64, event: Event) -> StoredEvent {
@@ -152,7 +155,10 @@ mod tests {
     }
 
     fn texts(lines: &[Value]) -> Vec<&str> {
-        lines.iter().map(|line| line["text"].as_str().unwrap_or_else(|| line["type"].as_str().unwrap())).collect()
+        lines
+            .iter()
+            .map(|line| line["text"].as_str().unwrap_or_else(|| line["type"].as_str().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -183,7 +189,8 @@ mod tests {
             }
             sink.event(&stored(1, Event::Resumed));
         });
-        let together: String = out[..out.len() - 1].iter().map(|line| line["text"].as_str().unwrap()).collect();
+        let together: String =
+            out[..out.len() - 1].iter().map(|line| line["text"].as_str().unwrap()).collect();
         assert!(out.len() > 2);
         assert_eq!(together, text);
     }

@@ -45,7 +45,8 @@ impl Live {
             return Self::none();
         }
         let bars = MultiProgress::new();
-        let status = bars.add(ProgressBar::new_spinner().with_style(style("{spinner} {elapsed:>4} {wide_msg}")));
+        let status =
+            bars.add(ProgressBar::new_spinner().with_style(style("{spinner} {elapsed:>4} {wide_msg}")));
         status.enable_steady_tick(Duration::from_millis(200));
         Self(Some(Arc::new(View {
             bars,

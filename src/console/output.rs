@@ -55,7 +55,8 @@ impl Sink for LogText {
             self.out.write(bytes);
             return;
         }
-        let (whole, rest) = bytes.split_at(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        let (whole, rest) =
+            bytes.split_at(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
         if !whole.is_empty() {
             self.line.extend_from_slice(whole);
             let lines = std::mem::take(&mut self.line);

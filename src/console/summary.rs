@@ -1,7 +1,7 @@
 //! How a build ended, for people.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use runspan_engine::build::{Build, BuildArtifacts};
 use runspan_engine::lifecycle::{BuildPhase, Status};
@@ -10,8 +10,13 @@ use serde_json::Value;
 /// What became of a complete build, and where its results are.
 pub(crate) fn summary(build: &Build, log: &Path, reports: &Path) -> String {
     let took = build.end_time.map_or(0.0, |end| end.duration_since(build.start_time).as_secs_f64());
-    let mut text =
-        format!("{} {} (build {}) in {}\n", build.build_status.name(), build.id, build.build_number, duration(took));
+    let mut text = format!(
+        "{} {} (build {}) in {}\n",
+        build.build_status.name(),
+        build.id,
+        build.build_number,
+        duration(took)
+    );
     for phase in &build.phases {
         if let Some(failure) = failure(phase) {
             let _ = writeln!(text, "  {failure}");
@@ -89,12 +94,6 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
-}
-
-/// Where a build's results are when nobody asked for another place.
-pub(crate) fn places(journal: &runspan_engine::journal::Journal, build: &Build) -> (PathBuf, PathBuf) {
-    let directory = journal.home().build(build.id.uuid());
-    (directory.log(), directory.reports())
 }
 
 #[cfg(test)]

@@ -81,16 +81,13 @@ async fn attach(journal: Arc<Journal>, config: &Config, again: &Again) -> Result
 /// The build of this name.
 pub(super) fn find(journal: &Journal, name: &str) -> Result<Stored, Failure> {
     journal.find(name)?.ok_or_else(|| {
-        Failure::input(format!("there is no build `{name}`")).help("`runspan builds list` shows those there are")
+        Failure::input(format!("there is no build `{name}`"))
+            .help("`runspan builds list` shows those there are")
     })
 }
 
 /// Whether a build runs with nobody to supervise it.
 fn is_orphan(journal: &Journal, stored: &Stored) -> bool {
     !stored.build.build_complete
-        && journal
-            .home()
-            .build(stored.build.id.uuid())
-            .try_lock()
-            .is_ok_and(|lock| lock.is_some())
+        && journal.home().build(stored.build.id.uuid()).try_lock().is_ok_and(|lock| lock.is_some())
 }

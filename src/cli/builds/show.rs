@@ -46,7 +46,8 @@ pub(super) fn list(journal: &Journal, args: &ListArgs) -> Result<Exit, Failure> 
                 .iter()
                 .map(|stored| {
                     let build = &stored.build;
-                    let status = if is_orphan(journal, stored) { "ORPHANED" } else { build.build_status.name() };
+                    let status =
+                        if is_orphan(journal, stored) { "ORPHANED" } else { build.build_status.name() };
                     [
                         status.to_owned(),
                         build.build_number.to_string(),

@@ -19,14 +19,14 @@ const MAX_SECONDARY_SOURCES: usize = 12;
 /// The build that these arguments ask for.
 pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<BuildRequest, Failure> {
     if args.job.is_some() {
-        return Err(Failure::input("--job names a job of a workflow, and this version runs buildspecs alone"));
+        return Err(Failure::input(
+            "--job names a job of a workflow, and this version runs buildspecs alone",
+        ));
     }
     let project = args.project.as_deref().map(read_project).transpose()?.unwrap_or_default();
     let (source, buildspec) = primary(args, &project)?;
-    let image = args
-        .image
-        .clone()
-        .or_else(|| config.image.clone().filter(|_| project.environment.image.is_none()));
+    let image =
+        args.image.clone().or_else(|| config.image.clone().filter(|_| project.environment.image.is_none()));
     if image.as_ref().or(project.environment.image.as_ref()).is_none_or(|image| image.trim().is_empty()) {
         return Err(Failure::input("no image is named for the build's container").help(
             "name one with --image IMAGE, in the environment variable RUNSPAN_IMAGE, \
@@ -36,8 +36,9 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
     if let Some(name) = &args.compute_type
         && compute_size(name).is_none()
     {
-        return Err(Failure::input(format!("--compute-type {name}: CodeBuild has no such type"))
-            .help("use BUILD_GENERAL1_SMALL, _MEDIUM, _LARGE, _XLARGE or _2XLARGE, or BUILD_LAMBDA_1GB to _10GB"));
+        return Err(Failure::input(format!("--compute-type {name}: CodeBuild has no such type")).help(
+            "use BUILD_GENERAL1_SMALL, _MEDIUM, _LARGE, _XLARGE or _2XLARGE, or BUILD_LAMBDA_1GB to _10GB",
+        ));
     }
     Ok(BuildRequest {
         source_version: args.source_version.clone().or_else(|| project.source_version.clone()),
@@ -65,10 +66,7 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
 }
 
 /// The primary source and, where one is named, the buildspec.
-fn primary(
-    args: &RunArgs,
-    project: &Project,
-) -> Result<(ProjectSource, Option<BuildspecChoice>), Failure> {
+fn primary(args: &RunArgs, project: &Project) -> Result<(ProjectSource, Option<BuildspecChoice>), Failure> {
     let target = args.what.as_deref().map(Target::of).transpose()?;
     let of_project = project.source.clone();
     let place = match (&args.source, &target, &of_project) {
@@ -83,7 +81,9 @@ fn primary(
         (Some(text), _, _) => source(text)?,
         (None, Some(Target::Directory(directory)), _) => local(directory)?,
         (None, Some(Target::Buildspec(file)), _) => local(file.parent().unwrap_or(Path::new("/")))?,
-        (None, None, Some(of_project)) if of_project.location.is_some() || of_project.kind == SourceType::NoSource => {
+        (None, None, Some(of_project))
+            if of_project.location.is_some() || of_project.kind == SourceType::NoSource =>
+        {
             of_project.clone()
         }
         (None, None, _) => local(Path::new("."))?,
@@ -101,8 +101,11 @@ fn primary(
     };
     let buildspec = match (&args.buildspec, target) {
         (Some(_), Some(Target::Buildspec(file))) => {
-            return Err(Failure::input(format!("two buildspecs are named: {} and --buildspec", file.display()))
-                .help("leave one of them out"));
+            return Err(Failure::input(format!(
+                "two buildspecs are named: {} and --buildspec",
+                file.display()
+            ))
+            .help("leave one of them out"));
         }
         (Some(text), _) => Some(choice(text, root.as_deref())),
         (None, Some(Target::Buildspec(file))) => Some(in_source(file, root.as_deref())),
@@ -114,7 +117,9 @@ fn primary(
 /// `--buildspec`: the text, a path in the source, or else a file of this machine.
 fn choice(text: &str, root: Option<&Path>) -> BuildspecChoice {
     match BuildspecChoice::from_text(text) {
-        BuildspecChoice::Path(path) if root.is_some_and(|root| !path.starts_with('/') && root.join(&path).is_file()) => {
+        BuildspecChoice::Path(path)
+            if root.is_some_and(|root| !path.starts_with('/') && root.join(&path).is_file()) =>
+        {
             BuildspecChoice::Path(path)
         }
         BuildspecChoice::Path(path) => match Path::new(&path).canonicalize() {
@@ -175,7 +180,8 @@ fn read_project(path: &Path) -> Result<Project, Failure> {
         .map_err(|error| Failure::input(format!("the project {shown} cannot be read")).because(&error))?;
     let mut project = Project::parse(&text)
         .map_err(|error| Failure::input(format!("the project {shown} cannot be used")).because(&error))?;
-    let from = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+    let from =
+        path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
     for source in project.source.iter_mut().chain(&mut project.secondary_sources) {
         if source.kind == SourceType::Directory
             && let Some(location) = &mut source.location
@@ -255,7 +261,10 @@ mod tests {
         fs::write(bench.place.path().join("other.yml"), "version: 0.2\n").unwrap();
         let chosen =
             |text: &str| bench.ask(&[&bench.path("app"), "--buildspec", text]).unwrap().buildspec.unwrap();
-        assert_eq!(chosen("version: 0.2\nphases: {}"), BuildspecChoice::Inline("version: 0.2\nphases: {}".into()));
+        assert_eq!(
+            chosen("version: 0.2\nphases: {}"),
+            BuildspecChoice::Inline("version: 0.2\nphases: {}".into())
+        );
         assert_eq!(chosen("buildspec.yml"), BuildspecChoice::Path("buildspec.yml".into()));
         assert_eq!(chosen(&bench.path("app/buildspec.yml")), BuildspecChoice::Path("buildspec.yml".into()));
         assert_eq!(chosen(&bench.path("other.yml")), BuildspecChoice::File(bench.path("other.yml").into()));
@@ -294,7 +303,10 @@ mod tests {
         .unwrap();
         let asked = bench.ask(&["--project", &project]).unwrap();
         assert_eq!(asked.source.location, Some(bench.path("app")));
-        assert_eq!((asked.source.buildspec.as_deref(), asked.source_version.as_deref()), (Some("ci.yml"), Some("v1")));
+        assert_eq!(
+            (asked.source.buildspec.as_deref(), asked.source_version.as_deref()),
+            (Some("ci.yml"), Some("v1"))
+        );
         assert_eq!(asked.secondary_sources[0].1.as_deref(), Some("v2"));
         let url = "https://github.com/a/b";
         let asked = bench

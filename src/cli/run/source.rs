@@ -31,7 +31,10 @@ pub(super) fn local(path: &Path) -> Result<ProjectSource, Failure> {
         Failure::input(format!("the source {} cannot be used", path.display())).because(&error)
     })?;
     if !found.is_dir() && !is_zip(&found) {
-        return Err(Failure::input(format!("the source {} is neither a directory nor a zip file", path.display())));
+        return Err(Failure::input(format!(
+            "the source {} is neither a directory nor a zip file",
+            path.display()
+        )));
     }
     Ok(ProjectSource {
         kind: SourceType::Directory,
@@ -89,8 +92,10 @@ impl Target {
         // Whether the rest is a good buildspec is for the build to say.
         let text = fs::read(&found).unwrap_or_default();
         match foreign(&found, &String::from_utf8_lossy(&text)) {
-            Some(kind) => Err(Failure::input(format!("{shown} is {kind}, which this version cannot run yet"))
-                .help("name a directory with a buildspec.yml, or a buildspec")),
+            Some(kind) => {
+                Err(Failure::input(format!("{shown} is {kind}, which this version cannot run yet"))
+                    .help("name a directory with a buildspec.yml, or a buildspec"))
+            }
             None => Ok(Self::Buildspec(found)),
         }
     }
@@ -99,9 +104,14 @@ impl Target {
 /// What a file is when it is a pipeline, but no buildspec.
 fn foreign(path: &Path, text: &str) -> Option<&'static str> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let has_key = |key: &str| text.lines().any(|line| line.trim_end().strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
+    let has_key = |key: &str| {
+        text.lines().any(|line| line.trim_end().strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
+    };
     let in_workflows = path.parent().is_some_and(|parent| parent.ends_with(".github/workflows"));
-    if name.starts_with("jenkinsfile") || name.ends_with(".jenkinsfile") || text.trim_start().starts_with("pipeline {") {
+    if name.starts_with("jenkinsfile")
+        || name.ends_with(".jenkinsfile")
+        || text.trim_start().starts_with("pipeline {")
+    {
         Some("a Jenkinsfile")
     } else if name.starts_with("bitbucket-pipelines") || (has_key("pipelines") && !has_key("phases")) {
         Some("a Bitbucket pipeline")
