@@ -8,9 +8,9 @@ mod list;
 mod pattern;
 mod runner;
 
+use crate::exit_code::Exit;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use crate::exit_code::Exit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -20,7 +20,7 @@ use case::{Case, Image};
 use runner::{Outcome, Runner};
 
 /// Check CodeBuild's behaviour case by case.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Case files, or directories of them.
     #[arg(default_value = "tests/conformance/cases")]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     list: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
     Human,
     Json,

@@ -240,7 +240,8 @@ impl Shared {
         match hello.purpose {
             Purpose::Events => self.serve_events(stream),
             Purpose::Upload { request } => {
-                if let Some(Blob::Upload(receive)) = lock(&self.blobs).remove(&request) {
+                let blob = lock(&self.blobs).remove(&request);
+                if let Some(Blob::Upload(receive)) = blob {
                     let mut blob = BlobReader::new(stream);
                     receive(&mut blob);
                     // The sender must not find the line cut because somebody needed only the beginning.
@@ -249,7 +250,8 @@ impl Shared {
                 Ok(())
             }
             Purpose::Download { request } => {
-                let Some(Blob::Download(send)) = lock(&self.blobs).remove(&request) else { return Ok(()) };
+                let blob = lock(&self.blobs).remove(&request);
+                let Some(Blob::Download(send)) = blob else { return Ok(()) };
                 let mut to = BufWriter::with_capacity(CHUNK, BlobWriter { stream });
                 let end = match send(&mut to).and_then(|()| to.flush()) {
                     Ok(()) => End::Complete,

@@ -130,13 +130,18 @@ impl Driver {
             }),
         );
         let reply = session.call_as(self, id, Verb::Collect(collect)).await;
+        if let Ok(Reply::Collected(collected)) = &reply
+            && collected.files > 0
+            && !was_followed
+        {
+            // The answer may be here before the stream was looked at.
+            return Ok((collected.clone(), receiver.await.ok()));
+        }
         session.link.forget_blob(id);
-        let collected = match reply? {
-            Reply::Collected(collected) => collected,
-            other => return Err(session.unexpected(&other)),
-        };
-        let received = if collected.files == 0 || was_followed { None } else { receiver.await.ok() };
-        Ok((collected, received))
+        match reply? {
+            Reply::Collected(collected) => Ok((collected, None)),
+            other => Err(session.unexpected(&other)),
+        }
     }
 
     async fn make_reports(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Interrupt> {
