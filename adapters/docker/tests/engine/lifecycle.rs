@@ -1,14 +1,12 @@
 //! The five verbs against a real engine.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::case::{BUSYBOX, Case, engine, left_of, raw};
 use bollard::{
     models::{ContainerConfig, ContainerCreateBody},
     query_parameters::{CommitContainerOptions, CreateContainerOptions, RemoveImageOptions},
 };
-use common::{BUSYBOX, Case, engine, left_of, raw};
 use runspan_engine::{CheckState, Container, Executor, ExecutorError, Limits, Mount, Network, Progress};
 
 #[tokio::test]
