@@ -32,6 +32,12 @@ pub(crate) fn raw() -> Docker {
     Docker::connect_with_defaults().unwrap()
 }
 
+/// Whether the engine is podman, whose seccomp profile and volume labels are its own.
+pub(crate) async fn is_podman() -> bool {
+    let version = raw().version().await.unwrap();
+    version.components.iter().flatten().any(|part| part.name.starts_with("Podman"))
+}
+
 /// A container that is asked for, and its run directory.
 pub(crate) struct Case {
     pub(crate) asked: Container,
