@@ -99,7 +99,10 @@ impl Executor for DockerExecutor {
         loop {
             match self.engine.end_of(&placement.container).await {
                 Ok(Some(end)) => return Ok(end),
-                Ok(None) => lost_since = None,
+                Ok(None) => {
+                    lost_since = None;
+                    tokio::time::sleep(RETRY).await;
+                }
                 Err(error) if engine::is_unreachable(&error) => {
                     let since = *lost_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > PATIENCE {
@@ -118,11 +121,10 @@ impl Executor for DockerExecutor {
         let Err(error) = killed else { return Ok(()) };
         // How engines refuse to kill what does not run differs from one to the next.
         match self.engine.state_of(id).await {
-            Ok(Some(state)) if state.running == Some(true) => {}
-            Ok(_) => return Ok(()),
-            Err(_) => {}
+            Ok(None) => Ok(()),
+            Ok(Some(state)) if state.running != Some(true) => Ok(()),
+            _ => Err(self.engine.failure("killing the container", &error)),
         }
-        Err(self.engine.failure("killing the container", &error))
     }
 
     async fn collect(&self, placement: &Placement) -> Result<(), ExecutorError> {
