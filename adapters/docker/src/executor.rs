@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::{
     errors::Error,
+    models::ContainerState,
     query_parameters::{InspectContainerOptions, KillContainerOptions, WaitContainerOptions},
 };
 use futures_util::StreamExt;
@@ -98,7 +99,10 @@ impl Executor for DockerExecutor {
         loop {
             match self.engine.end_of(&placement.container).await {
                 Ok(Some(end)) => return Ok(end),
-                Ok(None) => lost_since = None,
+                Ok(None) => {
+                    lost_since = None;
+                    tokio::time::sleep(RETRY).await;
+                }
                 Err(error) if engine::is_unreachable(&error) => {
                     let since = *lost_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > PATIENCE {
@@ -112,12 +116,14 @@ impl Executor for DockerExecutor {
     }
 
     async fn cancel(&self, placement: &Placement) -> Result<(), ExecutorError> {
-        match self.engine.docker.kill_container(&placement.container, None::<KillContainerOptions>).await {
-            // 404: gone; 409: not running.
-            Err(error) if !matches!(engine::status(&error), Some(404 | 409)) => {
-                Err(self.engine.failure("killing the container", &error))
-            }
-            _ => Ok(()),
+        let id = placement.container.as_str();
+        let killed = self.engine.docker.kill_container(id, None::<KillContainerOptions>).await;
+        let Err(error) = killed else { return Ok(()) };
+        // How engines refuse to kill what does not run differs from one to the next.
+        match self.engine.state_of(id).await {
+            Ok(None) => Ok(()),
+            Ok(Some(state)) if state.running != Some(true) => Ok(()),
+            _ => Err(self.engine.failure("killing the container", &error)),
         }
     }
 
@@ -169,12 +175,8 @@ impl Engine {
             // Shut down in the middle.
             None => None,
         };
-        let state = match self.docker.inspect_container(container, None::<InspectContainerOptions>).await {
-            Ok(found) => found.state.unwrap_or_default(),
-            Err(error) if engine::status(&error) == Some(404) => {
-                return Ok(Some(ContainerEnd { exit_code: code, ..gone }));
-            }
-            Err(error) => return Err(error),
+        let Some(state) = self.state_of(container).await? else {
+            return Ok(Some(ContainerEnd { exit_code: code, ..gone }));
         };
         if state.running == Some(true) {
             return Ok(None);
@@ -183,5 +185,14 @@ impl Engine {
             exit_code: state.exit_code.or(code),
             out_of_memory: state.oom_killed == Some(true),
         }))
+    }
+
+    /// A container's state; `None` when it is gone.
+    async fn state_of(&self, container: &str) -> Result<Option<ContainerState>, Error> {
+        match self.docker.inspect_container(container, None::<InspectContainerOptions>).await {
+            Ok(found) => Ok(Some(found.state.unwrap_or_default())),
+            Err(error) if engine::status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

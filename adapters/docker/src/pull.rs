@@ -23,6 +23,8 @@ pub(crate) struct Image {
     pub(crate) id: String,
     /// Paths it declares as volumes.
     pub(crate) volumes: Vec<String>,
+    /// Whether it declares a health check.
+    pub(crate) has_health_check: bool,
 }
 
 impl Engine {
@@ -115,10 +117,12 @@ impl Engine {
 
 impl Image {
     fn new(name: &ImageName, found: ImageInspect) -> Self {
+        let config = found.config.unwrap_or_default();
         Self {
             name: name.to_string(),
             id: found.id.unwrap_or_default(),
-            volumes: found.config.and_then(|config| config.volumes).unwrap_or_default(),
+            volumes: config.volumes.unwrap_or_default(),
+            has_health_check: config.healthcheck.is_some(),
         }
     }
 }

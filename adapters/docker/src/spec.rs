@@ -81,7 +81,7 @@ pub(crate) fn container(
         user: Some("0".into()),
         working_dir: Some("/".into()),
         labels: Some(labels),
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
+        healthcheck: image.has_health_check.then(no_health_check),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
             network_mode: Some(network_mode.to_owned()),
@@ -93,6 +93,11 @@ pub(crate) fn container(
         }),
         ..ContainerCreateBody::default()
     })
+}
+
+/// A build is not a service to be probed.
+fn no_health_check() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }
 }
 
 fn hardened(privileged: bool) -> HostConfig {
@@ -175,6 +180,7 @@ mod tests {
             name: "busybox".into(),
             id: "sha256:1".into(),
             volumes: vec!["/cache".into(), "/data".into()],
+            has_health_check: true,
         }
     }
 

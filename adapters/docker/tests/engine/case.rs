@@ -10,11 +10,11 @@ use runspan_docker::DockerExecutor;
 use runspan_engine::{Container, Executor, ExecutorError, Limits, Network, Placement};
 use tempfile::TempDir;
 
-pub const BUSYBOX: &str = "runspan-test/busybox";
-pub const DEBIAN: &str = "runspan-test/debian";
+pub(crate) const BUSYBOX: &str = "runspan-test/busybox";
+pub(crate) const DEBIAN: &str = "runspan-test/debian";
 
 /// The engine of this environment (DOCKER_HOST counts), if it answers and has the image.
-pub async fn engine(image: &str) -> Option<DockerExecutor> {
+pub(crate) async fn engine(image: &str) -> Option<DockerExecutor> {
     let missing = match DockerExecutor::connect().await {
         Err(error) => error.to_string(),
         Ok(executor) => match raw().inspect_image(image).await {
@@ -22,25 +22,31 @@ pub async fn engine(image: &str) -> Option<DockerExecutor> {
             Err(error) => format!("{image}: {error}; run tests/images/make"),
         },
     };
-    assert!(std::env::var_os("RUNSPAN_REQUIRE_SERVICES").is_none(), "{missing}");
+    assert_ne!(std::env::var("RUNSPAN_REQUIRE_SERVICES").as_deref(), Ok("1"), "{missing}");
     eprintln!("SKIPPED: {missing}");
     None
 }
 
 /// The same engine, to look at what the executor made.
-pub fn raw() -> Docker {
+pub(crate) fn raw() -> Docker {
     Docker::connect_with_defaults().unwrap()
 }
 
+/// Whether the engine is podman, whose seccomp profile and volume labels are its own.
+pub(crate) async fn is_podman() -> bool {
+    let version = raw().version().await.unwrap();
+    version.components.iter().flatten().any(|part| part.name.starts_with("Podman"))
+}
+
 /// A container that is asked for, and its run directory.
-pub struct Case {
-    pub asked: Container,
+pub(crate) struct Case {
+    pub(crate) asked: Container,
     dir: TempDir,
 }
 
 impl Case {
     /// PID 1 runs `script` with the image's shell.
-    pub fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dir = tempfile::tempdir().unwrap();
         let run_dir = dir.path().join("run");
@@ -64,20 +70,20 @@ impl Case {
         Self { asked, dir }
     }
 
-    pub fn dir(&self) -> &std::path::Path {
+    pub(crate) fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.asked.run_dir.join("out")).unwrap_or_default()
     }
 
-    pub async fn place(&self, executor: &DockerExecutor) -> Result<Placement, ExecutorError> {
+    pub(crate) async fn place(&self, executor: &DockerExecutor) -> Result<Placement, ExecutorError> {
         executor.place(&self.asked, &|_| ()).await
     }
 
     /// Places, waits for the end and collects; what PID 1 wrote, and its exit code.
-    pub async fn run(&self, executor: &DockerExecutor) -> (String, Option<i64>) {
+    pub(crate) async fn run(&self, executor: &DockerExecutor) -> (String, Option<i64>) {
         let placement = self.place(executor).await.unwrap();
         let end = executor.observe(&placement).await.unwrap();
         executor.collect(&placement).await.unwrap();
@@ -87,7 +93,7 @@ impl Case {
 }
 
 /// What the engine has that carries this attempt's label.
-pub async fn left_of(attempt: &str) -> Vec<String> {
+pub(crate) async fn left_of(attempt: &str) -> Vec<String> {
     use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
     let label = format!("{}={attempt}", runspan_docker::ATTEMPT_LABEL);
     let filters = Some([("label".to_owned(), vec![label])].into());

@@ -1,14 +1,12 @@
 //! The five verbs against a real engine.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::case::{BUSYBOX, Case, engine, is_podman, left_of, raw};
 use bollard::{
     models::{ContainerConfig, ContainerCreateBody},
     query_parameters::{CommitContainerOptions, CreateContainerOptions, RemoveImageOptions},
 };
-use common::{BUSYBOX, Case, engine, left_of, raw};
 use runspan_engine::{CheckState, Container, Executor, ExecutorError, Limits, Mount, Network, Progress};
 
 #[tokio::test]
@@ -79,7 +77,9 @@ async fn limits_hold_and_running_out_of_memory_is_told() {
     hungry.asked.limits.memory_bytes = Some(32 << 20);
     let placement = hungry.place(&executor).await.unwrap();
     let end = executor.observe(&placement).await.unwrap();
-    assert_eq!((end.exit_code, end.out_of_memory), (Some(137), true));
+    assert_eq!(end.exit_code, Some(137));
+    // podman learns of it only where its monitor can watch the cgroup.
+    assert!(end.out_of_memory || is_podman().await);
     executor.collect(&placement).await.unwrap();
 }
 
@@ -121,23 +121,29 @@ async fn volumes_of_an_image_go_with_the_container() {
     let image = format!("runspan-test/dockertest-volume-{}", std::process::id());
     let base = ContainerCreateBody { image: Some(BUSYBOX.into()), ..Default::default() };
     let base = docker.create_container(None::<CreateContainerOptions>, base).await.unwrap().id;
-    let config = ContainerConfig { volumes: Some(vec!["/data".into()]), ..Default::default() };
     let commit = CommitContainerOptions {
         container: Some(base.clone()),
         repo: Some(image.clone()),
+        changes: Some("VOLUME /data".into()),
         ..Default::default()
     };
-    docker.commit_container(commit, config).await.unwrap();
+    docker.commit_container(commit, ContainerConfig::default()).await.unwrap();
     docker.remove_container(&base, None).await.unwrap();
 
     let mut case = Case::new("echo kept >/data/file; cat /data/file; mount | grep -c ' /data '");
     case.asked.image = image.clone();
     let placement = case.place(&executor).await.unwrap();
-    let made = left_of(&case.asked.attempt).await;
-    assert_eq!(made.iter().filter(|one| one.starts_with("volume ")).count(), 1, "{made:?}");
+    let found = docker.inspect_container(&placement.container, None).await.unwrap().mounts.unwrap();
+    let volume = found.into_iter().find(|mount| mount.destination.as_deref() == Some("/data")).unwrap();
+    let volume = volume.name.unwrap();
+    if !is_podman().await {
+        let made = left_of(&case.asked.attempt).await;
+        assert!(made.contains(&format!("volume {volume}")), "{made:?}");
+    }
     executor.observe(&placement).await.unwrap();
     assert_eq!(case.output(), "kept\n1\n");
     executor.collect(&placement).await.unwrap();
+    assert!(docker.inspect_volume(&volume).await.is_err(), "volume {volume} is left");
     assert_eq!(left_of(&case.asked.attempt).await, Vec::<String>::new());
     docker.remove_image(&image, None::<RemoveImageOptions>, None).await.unwrap();
 }
