@@ -183,7 +183,7 @@ impl Agent {
         }
         let shared = &self.shared;
         // First of all: no error text of what follows may show a secret.
-        shared.log.set_mask(Mask::new(&order.mask));
+        shared.log.set_mask(Mask::new(&order.mask)?);
         self.orphan_seconds.store(order.orphan_seconds, Ordering::Relaxed);
         shared.control.set_deadline(Duration::from_secs(order.timeout_seconds));
         let build = Build::configure(order, &shared.layout)?;

@@ -105,6 +105,12 @@ pub(crate) enum AgentError {
         /// Why.
         source: io::Error,
     },
+    /// Secrets that cannot be looked for.
+    #[error("cannot mask the build's secrets: {reason}; make them fewer or smaller")]
+    Mask {
+        /// Why not.
+        reason: String,
+    },
     /// Files could not be found, packed or unpacked.
     #[error("{0}")]
     Files(String),

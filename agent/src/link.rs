@@ -66,6 +66,7 @@ impl Link {
             if last_seen.elapsed() >= Duration::from_secs(patience) {
                 self.shared.control.stop(u64::MAX, Stop { reason: StopReason::Stopped, grace_ms: 0 });
                 self.shared.processes.wake();
+                self.shared.spool.abandon();
                 let _ = self.messages.send(Message::Orphaned(patience));
                 return;
             }

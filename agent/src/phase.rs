@@ -120,7 +120,7 @@ impl Phase<'_> {
         let exit = if killed && cgroup.oom_kills() > oom_kills {
             let limit = self.build.rules.memory_limit.or_else(|| cgroup.memory_limit());
             let limit_text =
-                limit.map_or("out of memory".into(), |limit| format!("memory limit {}", gib(limit)));
+                limit.map_or("out of memory".into(), |limit| format!("memory limit {}", size(limit)));
             log.line(&format!("`{}` was killed: {limit_text}", shown.trim_end()));
             Exit::OutOfMemory { limit }
         } else {
@@ -268,8 +268,9 @@ impl Phase<'_> {
     }
 }
 
-fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+fn size(bytes: u64) -> String {
+    let (unit, name) = if bytes < 1 << 30 { (1 << 20, "MiB") } else { (1 << 30, "GiB") };
+    format!("{:.1} {name}", bytes as f64 / f64::from(unit))
 }
 
 const fn signal_name(signal: i32) -> &'static str {

@@ -41,6 +41,8 @@ struct Marks {
     acked: u64,
     /// Before this the file is a hole.
     punched: u64,
+    /// Nobody will ever read the spool.
+    abandoned: bool,
 }
 
 impl Spool {
@@ -117,8 +119,18 @@ impl Spool {
         let marks = self.marks();
         let _below = self
             .changed
-            .wait_while(marks, |marks| marks.end - marks.acked >= UNACKED_CAP)
+            .wait_while(marks, |marks| marks.end - marks.acked >= UNACKED_CAP && !marks.abandoned)
             .unwrap_or_else(PoisonError::into_inner);
+    }
+
+    /// Nobody will ever read the spool: a full disk holds nobody up any more.
+    pub(crate) fn abandon(&self) {
+        self.marks().abandoned = true;
+        self.changed.notify_all();
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.marks().abandoned
     }
 
     fn wait_for_ack(&self, time: Duration) {
@@ -145,7 +157,7 @@ impl Writer {
     pub(crate) fn append(&mut self, kind: Kind, frame: &mut [u8]) {
         while self.try_append(kind, frame).is_err() {
             let _ = self.reserve.set_len(0);
-            if self.try_append(kind, frame).is_ok() {
+            if self.try_append(kind, frame).is_ok() || self.spool.is_abandoned() {
                 break;
             }
             self.spool.wait_for_ack(RETRY);
@@ -161,7 +173,7 @@ impl Writer {
                     self.full = false;
                     return Ok(());
                 }
-                Err(error) if self.full || since.elapsed() >= ROOM_WAIT => {
+                Err(error) if self.full || self.spool.is_abandoned() || since.elapsed() >= ROOM_WAIT => {
                     self.full = true;
                     return Err(error);
                 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use runspan_agent_protocol::{
     Collect, Collected, End, Kind, Purpose, Reply, Unpack, decode, read_frame, write_frame, write_json,
@@ -14,6 +16,8 @@ use crate::shared::{Session, Shared};
 
 /// Bytes of a blob in one frame.
 const PIECE: usize = 256 << 10;
+const DIAL_TIME: Duration = Duration::from_secs(60);
+const DIAL_RETRY: Duration = Duration::from_millis(100);
 
 /// Carries out [`runspan_agent_protocol::Verb::Unpack`].
 pub(crate) fn unpack(shared: &Shared, request: u64, order: &Unpack) -> Result<Reply, AgentError> {
@@ -66,6 +70,19 @@ fn blob(what: &'static str) -> impl FnOnce(io::Error) -> AgentError {
     move |source| AgentError::Blob { what, source }
 }
 
+/// Dials until somebody answers: the supervisor may be starting anew.
+fn dial_patiently(shared: &Shared, request: u64, purpose: impl Fn() -> Purpose) -> io::Result<UnixStream> {
+    let since = Instant::now();
+    loop {
+        match dial(shared, purpose()) {
+            Err(_) if since.elapsed() < DIAL_TIME && shared.control.ended(request).is_none() => {
+                thread::sleep(DIAL_RETRY);
+            }
+            dialled => return dialled,
+        }
+    }
+}
+
 /// A blob from the supervisor; its end is the supervisor's word that it is whole.
 #[derive(Debug)]
 struct Download {
@@ -77,7 +94,7 @@ struct Download {
 
 impl Download {
     fn open(shared: &Shared, request: u64) -> io::Result<Self> {
-        let stream = dial(shared, Purpose::Download { request })?;
+        let stream = dial_patiently(shared, request, || Purpose::Download { request })?;
         shared.control.set_transfer(request, stream.try_clone()?);
         Ok(Self { stream, piece: Vec::new(), read: 0, ended: false })
     }
@@ -114,7 +131,7 @@ struct Upload {
 
 impl Upload {
     fn open(shared: &Shared, request: u64) -> io::Result<Self> {
-        let stream = dial(shared, Purpose::Upload { request })?;
+        let stream = dial_patiently(shared, request, || Purpose::Upload { request })?;
         shared.control.set_transfer(request, stream.try_clone()?);
         Ok(Self { stream, piece: Vec::with_capacity(PIECE) })
     }

@@ -7,6 +7,7 @@ use aho_corasick::{AhoCorasick, Input, MatchKind};
 use runspan_agent_protocol::Secret;
 
 use super::forms::forms;
+use crate::error::AgentError;
 
 const STARS: &[u8] = b"***";
 
@@ -22,15 +23,21 @@ pub(crate) struct Mask {
 
 impl Mask {
     /// A mask for all forms of these secrets, or nothing when there is nothing to mask.
-    pub(crate) fn new(secrets: &[Secret]) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When the secrets are too large to look for: a build that shows them must not begin.
+    pub(crate) fn new(secrets: &[Secret]) -> Result<Option<Self>, AgentError> {
         let forms: Vec<Vec<u8>> = forms(secrets.iter().map(Secret::reveal)).into_iter().collect();
-        let longest = forms.iter().map(Vec::len).max()?;
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).ok()?;
+        let Some(longest) = forms.iter().map(Vec::len).max() else { return Ok(None) };
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&forms)
+            .map_err(|error| AgentError::Mask { reason: error.to_string() })?;
         let mut first_bytes = [false; 256];
         for form in &forms {
             first_bytes[usize::from(form[0])] = true;
         }
-        Some(Self { finder, forms, first_bytes, longest })
+        Ok(Some(Self { finder, forms, first_bytes, longest }))
     }
 
     /// A text of our own, masked.
@@ -126,7 +133,7 @@ mod tests {
 
     fn masked(secrets: &[&str], pieces: &[&[u8]]) -> Vec<u8> {
         let secrets: Vec<Secret> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
-        let mut stream = StreamMask::new(Arc::new(Mask::new(&secrets).unwrap()));
+        let mut stream = StreamMask::new(Arc::new(Mask::new(&secrets).unwrap().unwrap()));
         let mut shown = Vec::new();
         for piece in pieces {
             stream.push(piece, &mut shown);
@@ -145,7 +152,7 @@ mod tests {
 
     #[test]
     fn only_a_tail_that_may_begin_a_secret_is_kept_back() {
-        let mask = Arc::new(Mask::new(&[Secret::new("hunter2")]).unwrap());
+        let mask = Arc::new(Mask::new(&[Secret::new("hunter2")]).unwrap().unwrap());
         let mut stream = StreamMask::new(mask);
         let mut shown = Vec::new();
         stream.push(b"Password: ", &mut shown);

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use runspan_agent_protocol::{
-    Command, Configure, Event, Hello, Kind, PhaseEnd, Purpose, RecordHead, Reply, Request, RunPhase, Secret,
-    Shell, Stop, StopReason, Variable, Verb, Welcome, decode, read_frame, write_frame, write_json,
+    Command, Configure, End, Event, Hello, Kind, PhaseEnd, Purpose, RecordHead, Reply, Request, RunPhase,
+    Secret, Shell, Stop, StopReason, Variable, Verb, Welcome, decode, read_frame, write_frame, write_json,
 };
 
 pub(crate) const ATTEMPT: &str = "attempt-1";
@@ -33,6 +33,10 @@ struct State {
     cut: Option<Fault>,
     acknowledge: bool,
     closed: bool,
+    /// What came by upload.
+    uploads: Vec<Vec<u8>>,
+    /// What the next download gets, and how it ends.
+    download: Option<(Vec<u8>, Option<End>)>,
 }
 
 struct Shared {
@@ -49,10 +53,12 @@ pub(crate) struct Rig {
 }
 
 /// How the agent is started.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum As {
     Child,
     Init,
+    /// In the cgroup of this directory.
+    MemberOf(PathBuf),
 }
 
 impl Rig {
@@ -93,13 +99,18 @@ impl Rig {
             }
         });
         let binary = env!("CARGO_BIN_EXE_runspan-agent");
-        let mut process = if how == As::Init {
-            let mut process = Process::new("unshare");
-            process.args(["--fork", "--pid", "--mount-proc", "--kill-child", binary]);
-            process
-        } else {
-            Process::new(binary)
+        let (program, arguments) = match &how {
+            As::Child => (binary, vec![]),
+            As::Init => ("unshare", vec!["--fork", "--pid", "--mount-proc", "--kill-child", binary]),
+            As::MemberOf(_) => {
+                ("sh", vec!["-c", "echo $$ > $CGROUP/cgroup.procs; exec \"$@\"", "sh", binary])
+            }
         };
+        let mut process = Process::new(program);
+        process.args(arguments);
+        if let As::MemberOf(cgroup) = &how {
+            process.env("CGROUP", cgroup);
+        }
         process.args(["--attempt", ATTEMPT, "--root"]).arg(dir.path());
         process.stdin(Stdio::null()).env("FROM_IMAGE", "image value").env_remove("CI");
         let agent = process.spawn().unwrap();
@@ -270,6 +281,15 @@ impl Rig {
         self.shared.state.lock().unwrap().acknowledge = yes;
     }
 
+    /// What the next download gets, and how it ends.
+    pub(crate) fn offer(&self, blob: Vec<u8>, end: Option<End>) {
+        self.shared.state.lock().unwrap().download = Some((blob, end));
+    }
+
+    pub(crate) fn uploads(&self) -> Vec<Vec<u8>> {
+        self.shared.state.lock().unwrap().uploads.clone()
+    }
+
     pub(crate) fn stop(&mut self, reason: StopReason, grace_ms: u64) -> u64 {
         self.send(Verb::Stop(Stop { reason, grace_ms }))
     }
@@ -325,7 +345,12 @@ fn serve(shared: &Shared, mut stream: UnixStream) {
     let Ok(Some(Kind::Hello)) = read_frame(&mut stream, &mut payload) else { return };
     let hello: Hello = decode(&payload).unwrap();
     assert_eq!(hello.attempt, ATTEMPT);
-    assert_eq!(hello.purpose, Purpose::Events);
+    match hello.purpose {
+        Purpose::Events => {}
+        Purpose::Upload { .. } => return receive_blob(shared, &mut stream),
+        Purpose::Download { .. } => return send_blob(shared, &mut stream),
+        Purpose::Shell { .. } => panic!("the supervisor has no shell"),
+    }
     let mut cut = {
         let mut state = shared.state.lock().unwrap();
         if state.closed {
@@ -367,6 +392,31 @@ fn serve(shared: &Shared, mut stream: UnixStream) {
                 return;
             }
         }
+    }
+}
+
+fn receive_blob(shared: &Shared, stream: &mut UnixStream) {
+    let (mut blob, mut payload) = (Vec::new(), Vec::new());
+    loop {
+        match read_frame(stream, &mut payload).unwrap() {
+            Some(Kind::Data) => blob.extend_from_slice(&payload),
+            Some(Kind::End) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(decode::<End>(&payload).unwrap(), End::Complete);
+    shared.state.lock().unwrap().uploads.push(blob);
+}
+
+fn send_blob(shared: &Shared, stream: &mut UnixStream) {
+    let (blob, end) = shared.state.lock().unwrap().download.take().unwrap();
+    for piece in blob.chunks(1000) {
+        let _ = write_frame(stream, Kind::Data, piece);
+    }
+    match end {
+        Some(end) => write_json(stream, Kind::End, &end).unwrap(),
+        // Neither an end nor a word: a stop must cut it.
+        None => drop(stream.read(&mut [0])),
     }
 }
 
