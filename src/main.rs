@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod conformance;
 mod console;
 mod exit_code;
 mod failure;

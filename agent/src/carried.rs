@@ -234,8 +234,9 @@ pub(crate) fn find_shell(environment: &Environment, shell: Shell) -> Result<Path
         Shell::Sh => ("sh", ""),
         Shell::Bash => ("bash", ", or say `shell: sh`"),
     };
-    let fallback = || Some(PathBuf::from("/bin").join(name)).filter(|path| path.exists());
-    environment.find(name).or_else(fallback).ok_or_else(|| AgentError::NoShell {
+    // Every image must have this one, whatever `PATH` says.
+    let standard = || Some(PathBuf::from("/bin/sh")).filter(|path| shell == Shell::Sh && path.exists());
+    environment.find(name).or_else(standard).ok_or_else(|| AgentError::NoShell {
         shell: name,
         path: environment.get("PATH").unwrap_or_default().to_string_lossy().into_owned(),
         remedy,

@@ -201,7 +201,7 @@ impl Phase<'_> {
         shell: Shell,
         own_dir: Option<&Path>,
     ) -> Result<Vec<u8>, AgentError> {
-        let Build { environment, state, succeeding, .. } = &mut *self.build;
+        let Build { environment, state, succeeding, rules } = &mut *self.build;
         state.translate(self.shared, environment, shell)?;
         let own = command.step.as_ref().map(|step| step.environment.as_slice()).unwrap_or_default();
         let names: Vec<&str> = own
@@ -216,6 +216,10 @@ impl Phase<'_> {
             _ => Some(state.write_script(STEP_EXPORTS, &exports, self.user.as_ref())?),
         };
         let directory = own_dir.map_or_else(|| state.directory(), |dir| dir.as_os_str().to_owned());
+        if own_dir.is_none() && !Path::new(&directory).is_dir() {
+            // `cd` will fail and say so; the command then runs where its process began.
+            state.append([(OsStr::new("PWD"), rules.source_dir.as_os_str())])?;
+        }
         let with = Carrying {
             files: state.files(),
             directory: &directory,
@@ -228,10 +232,14 @@ impl Phase<'_> {
 
     /// Clears up after a step that had variables of its own.
     fn unhide(&self, step: Option<&StepOptions>, hidden: &[(OsString, OsString)]) -> Result<(), AgentError> {
-        let state = &self.build.state;
+        let Build { state, rules, .. } = &*self.build;
+        let step = step.filter(|_| rules.carry_state);
         if step.is_some_and(|step| !step.environment.is_empty()) {
             state.remove_script(STEP_EXPORTS);
             state.append(hidden.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))?;
+        }
+        if step.is_some_and(|step| step.working_directory.is_some()) {
+            state.append([(OsStr::new("PWD"), state.directory().as_os_str())])?;
         }
         Ok(())
     }

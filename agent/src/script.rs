@@ -61,13 +61,22 @@ pub(crate) struct Carrying<'a> {
 }
 
 /// Lines 1 to 3: where the command begins, and the variables it begins with.
+///
+/// The directory comes first, so that the saved `OLDPWD` holds and `cd -` works; a directory for this command
+/// only comes last, because the saved `PWD` is not its.
 fn preamble(with: &Carrying) -> Vec<u8> {
-    let mut script = [b"cd ", &quote(with.directory)[..], b"\nset -a\n. ", &quote(with.files.env)].concat();
+    let cd = [b"cd ", &quote(with.directory)[..]].concat();
+    let (first, last) = if with.keep_directory { (&cd[..], None) } else { (&b":"[..], Some(&cd[..])) };
+    let mut script = [first, b"\nset -a\n. ", &quote(with.files.env)].concat();
     script.extend_from_slice(b"; CODEBUILD_BUILD_SUCCEEDING=");
     script.push(b'0' + u8::from(with.succeeding));
     if let Some((exports, _)) = with.only_here {
         script.extend_from_slice(b"; . ");
         script.extend_from_slice(&quote(exports));
+    }
+    if let Some(cd) = last {
+        script.extend_from_slice(b"; ");
+        script.extend_from_slice(cd);
     }
     script.push(b'\n');
     script

@@ -1,4 +1,5 @@
 //! Files collected from real trees, looked at with other programs, and unpacked again.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
 //! Archives made to break out, and archives made by others.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::io::{Cursor, Write};

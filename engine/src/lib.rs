@@ -1,8 +1,9 @@
 //! Build, plan, lifecycle, journal and the traits others plug into.
 
-mod artifacts;
+pub mod artifacts;
 pub mod batch;
 pub mod build;
+pub mod cache;
 pub mod environment;
 mod event;
 mod executor;
@@ -14,7 +15,7 @@ pub mod plan;
 pub mod project;
 pub mod reports;
 pub mod request;
-mod source;
+pub mod source;
 pub mod supervisor;
 
 pub use event::Event;

@@ -85,6 +85,8 @@ pub struct Grants {
     pub privileged: bool,
     /// The container engine's socket.
     pub engine_socket: bool,
+    /// Git sources may be repositories of this machine.
+    pub local_repositories: bool,
 }
 
 /// A build's place in a batch.

@@ -39,6 +39,8 @@ enum Command {
     Shell(shell::ShellArgs),
     /// Say what works on this machine, and what to do about the rest.
     Doctor(doctor::DoctorArgs),
+    /// Hold an executor to CodeBuild's behaviour, case by case.
+    Conformance(crate::conformance::Args),
     /// Print completions for a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -80,6 +82,7 @@ impl Cli {
             Command::Builds(command) => builds::builds(command, &Config::load()?),
             Command::Shell(args) => block_on(shell::shell(args, Config::load()?)),
             Command::Doctor(args) => block_on(doctor::doctor(args, Config::load()?)),
+            Command::Conformance(args) => Ok(crate::conformance::run(&args)),
             Command::Completions(args) => Ok(completions::completions(&args)),
         }
     }

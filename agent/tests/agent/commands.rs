@@ -122,6 +122,9 @@ fn a_deleted_directory_is_told_and_the_command_runs_in_the_source() {
         let printed = rig.prints(&["pwd"]);
         assert!(printed.contains("gone"), "{shell}: {printed}");
         assert!(printed.ends_with("/src"), "{shell}: {printed}");
+        assert!(rig.prints(&["echo $PWD"]).ends_with("/src"), "{shell}");
+        rig.run(&["cd /tmp", "cd /"]);
+        assert_eq!(rig.prints(&["cd -"]), "/tmp", "{shell}");
     }
 }
 
@@ -256,7 +259,7 @@ fn a_background_process_neither_holds_up_nor_dies() {
     assert_eq!(rig.run(&[&*command]), PhaseEnd::Succeeded);
     rig.run(&["echo next"]);
     let ticks = rig.log().matches("tick\n").count();
-    rig.wait_for("more ticks", |_| (rig.log().matches("tick\n").count() > ticks + 5).then_some(()));
+    rig.wait_for_output("more ticks", |log| log.matches("tick\n").count() > ticks + 5);
     std::fs::write(marker, "").unwrap();
 }
 
@@ -269,7 +272,7 @@ fn set_environment_wins_over_saved_variables_once() {
         rig.ask(Verb::SetEnvironment(variables)).unwrap();
         assert_eq!(rig.prints(&["echo \"$A\""]), "it's\ntheirs", "{shell}");
         rig.run(&["export A=again"]);
-        assert_eq!(rig.prints(&["echo $A; env | grep -c not.a.shell.name=x"]), "again\n1", "{shell}");
+        assert_eq!(rig.prints(&["echo $A"]), "again", "{shell}");
         let names = vec!["A".into(), "B".into(), "UNSET".into(), "FROM_IMAGE".into()];
         assert_eq!(
             rig.ask(Verb::Export(names)),
@@ -318,13 +321,8 @@ fn a_missing_bash_is_named() {
         configure.shell = Shell::Bash;
         configure.environment.push(Variable::new("PATH", "/nowhere"));
     });
-    if std::path::Path::new("/bin/bash").exists() {
-        // The place where every image has it, if it has it, is looked at as well.
-        assert_eq!(rig.run(&[":"]), PhaseEnd::Succeeded);
-        return;
-    }
     match failed(rig.run(&["true"])) {
-        Exit::NotStarted(reason) => assert!(reason.contains("bash is not in the image"), "{reason}"),
+        Exit::NotStarted(reason) => assert!(reason.starts_with("bash is not in the image"), "{reason}"),
         other => panic!("{other:?}"),
     }
 }
@@ -454,7 +452,7 @@ fn run_as_changes_the_user_and_keeps_home_and_state() {
 fn state_files_that_a_command_deletes_are_made_again() {
     let mut rig = rig("sh");
     assert_eq!(
-        rig.run(&["export A=1", "rm -rf ../codebuild/output/tmp", "echo ok", "export B=2"]),
+        rig.run(&["export A=1", "rm -rf ../codebuild/output/tmp; exit 0", "echo ok", "export B=2"]),
         PhaseEnd::Succeeded
     );
     assert_eq!(rig.prints(&["echo $B"]), "2");

@@ -137,10 +137,6 @@ impl Rig {
         rig
     }
 
-    pub(crate) fn with_shell(shell: Shell) -> Self {
-        Self::configured(|configure| configure.shell = shell)
-    }
-
     pub(crate) fn configure(&mut self, change: impl FnOnce(&mut Configure)) {
         let mut configure = self.configuration();
         change(&mut configure);
@@ -189,8 +185,12 @@ impl Rig {
     }
 
     pub(crate) fn wait_for_log(&self, text: &str) {
-        self.wait_for_state(text, |state| {
-            String::from_utf8_lossy(&output(&state.stream)).contains(text).then_some(())
+        self.wait_for_output(text, |log| log.contains(text));
+    }
+
+    pub(crate) fn wait_for_output(&self, what: &str, holds: impl Fn(&str) -> bool) {
+        self.wait_for_state(what, |state| {
+            holds(&String::from_utf8_lossy(&output(&state.stream))).then_some(())
         });
     }
 
@@ -201,14 +201,10 @@ impl Rig {
             if let Some(found) = find(&state) {
                 return found;
             }
-            let log = || String::from_utf8_lossy(&output(&self.shared_stream(&state))).into_owned();
+            let log = || String::from_utf8_lossy(&output(&state.stream)).into_owned();
             assert!(since.elapsed() < PATIENCE, "waited too long for {what}; log:\n{}", log());
             state = self.shared.changed.wait_timeout(state, Duration::from_secs(1)).unwrap().0;
         }
-    }
-
-    fn shared_stream(&self, state: &State) -> Vec<u8> {
-        state.stream.clone()
     }
 
     /// Runs commands as a phase.

@@ -1,33 +1,205 @@
 //! The cache on this machine's disk: restored at the end of DOWNLOAD_SOURCE, saved after POST_BUILD.
+//!
+//! A cache never fails a build: what goes wrong is a warning.
+
+use std::io;
+use std::io::Read;
+
+use runspan_agent_protocol::{Collect, CollectLog, Packaging};
+use runspan_buildspec::{Cache, CacheAction};
 
 use super::EngineError;
 use super::driver::Driver;
 use super::session::{Interrupt, Session};
+use crate::cache::{Directories, Put, Slot, Store, version};
+use crate::event::Event;
 use crate::executor::Mount;
+use crate::lifecycle::{PhaseType, Status};
 use crate::plan::Plan;
+use crate::project::{CacheMode, CacheType};
+
+/// Bytes that all caches of one directory may take together.
+const MAX_BYTES: u64 = 20 << 30;
 
 impl Driver {
-    /// Directories of a local cache that the container gets.
-    pub(super) fn cache_mounts(&mut self) -> Result<Vec<Mount>, EngineError> {
-        Ok(Vec::new())
+    /// Directories of `LOCAL_CUSTOM_CACHE`, which the container gets as they are and leaves as they become.
+    pub(super) fn cache_mounts(&mut self, plan: &Plan) -> Result<Vec<Mount>, EngineError> {
+        let settings = &self.request.project.cache;
+        let is_custom =
+            settings.kind == Some(CacheType::Local) && settings.modes.contains(&CacheMode::LocalCustomCache);
+        let Some(cache) = plan.cache.as_ref().filter(|_| is_custom) else { return Ok(Vec::new()) };
+        let mut mounts = Vec::new();
+        for path in &cache.paths {
+            // Only directories are cached locally, as CodeBuild has it.
+            let directory = path.trim_end_matches("/**/*").trim_end_matches("/*").trim_end_matches('/');
+            if directory.contains(['*', '?', '[']) || directory.is_empty() {
+                self.warn(format!("only directories can be cached locally: {path}"))?;
+                continue;
+            }
+            let container = if directory.starts_with('/') {
+                directory.to_owned()
+            } else {
+                format!("{}/{directory}", self.dirs.primary)
+            };
+            let key = format!("{}\n{directory}", self.build.project_name);
+            let root = self.request.cache_dir.join("directories");
+            match Directories::open(&root).and_then(|directories| directories.acquire(&key)) {
+                Ok(lease) => {
+                    if !lease.is_kept() {
+                        self.warn(format!("another build has the cache of {path}; this one starts empty"))?;
+                    }
+                    let host = lease.path().to_owned();
+                    mounts.push(Mount { host, container, writable: true });
+                    self.leases.push(lease);
+                }
+                Err(error) => self.warn(error.to_string())?,
+            }
+        }
+        Ok(mounts)
     }
 
     pub(super) async fn restore_cache(
         &mut self,
         session: &mut Session,
-        _plan: &Plan,
+        plan: &Plan,
     ) -> Result<(), Interrupt> {
-        self.say(
-            session,
-            [
-                "Cache is not defined in the buildspec".into(),
-                "Skip cache due to: no paths specified to be cached".into(),
-            ],
-        )
-        .await
+        let Some(cache) = self.keyed_cache(plan) else {
+            let lines = match &plan.cache {
+                None => [
+                    "Cache is not defined in the buildspec".to_owned(),
+                    "Skip cache due to: no paths specified to be cached".to_owned(),
+                ],
+                Some(cache) => [
+                    format!("Cache paths: {}", cache.paths.join(", ")),
+                    "Skip cache due to: its directories are mounted".to_owned(),
+                ],
+            };
+            return self.say(session, lines).await;
+        };
+        if cache.paths.is_empty() {
+            let line = "Unable to initialize cache download: no paths specified to be cached".to_owned();
+            return self.say(session, [line]).await;
+        }
+        if cache.action == Some(CacheAction::Save) {
+            return self.say(session, ["Skip cache download due to: action is save".to_owned()]).await;
+        }
+        let mut keys = cache.fallback_keys.clone();
+        keys.insert(0, cache.key.clone().unwrap_or_default());
+        let mut keys = self.evaluate(session, keys).await?;
+        let key = Some(keys.remove(0)).filter(|key| !key.is_empty());
+        self.cache_key.clone_from(&key);
+        let mut lines: Vec<String> =
+            cache.paths.iter().map(|path| format!("Expanded cache path {path}")).collect();
+        let found = self.store().and_then(|store| store.lookup(&self.slot(&cache), key.as_deref(), &keys));
+        let hit = match found {
+            Ok(Some(hit)) => hit,
+            Ok(None) => {
+                let message = format!("Cache miss{}", named(key.as_deref()));
+                lines.push(message.clone());
+                self.recorder.event(&Event::Cache { message }, None)?;
+                return self.say(session, lines).await;
+            }
+            Err(error) => {
+                lines.push(format!("Unable to download cache: {error}"));
+                return self.say(session, lines).await;
+            }
+        };
+        self.cache_is_exact = key.is_some() && hit.is_exact();
+        let message = format!(
+            "Cache hit{}{}: {} KiB, saved {} s ago",
+            named(hit.key.as_deref()),
+            if hit.is_exact() { "" } else { " (fallback)" },
+            hit.bytes.div_ceil(1024),
+            hit.age.as_secs()
+        );
+        lines.extend(["Downloading cache...".into(), message.clone(), "Unarchiving cache...".into()]);
+        self.recorder.event(&Event::Cache { message }, None)?;
+        self.say(session, lines).await?;
+        let mut reader = hit.reader;
+        let root = self.dirs.primary.clone();
+        let send = move |to: &mut dyn io::Write| io::copy(&mut reader, to).map(drop);
+        match self.send_tar(session, &root, true, Box::new(send)).await {
+            Ok(_) => Ok(()),
+            Err(Interrupt::Failed(message)) => {
+                self.warn(format!("the cache could not be restored: {message}"))?;
+                self.say(session, [format!("Unable to unarchive cache: {message}")]).await
+            }
+            Err(other) => Err(other),
+        }
     }
 
-    pub(super) async fn save_cache(&mut self, _session: &mut Session, _plan: &Plan) -> Result<(), Interrupt> {
-        Ok(())
+    /// Saves the cache of a build whose BUILD phase succeeded.
+    pub(super) async fn save_cache(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Interrupt> {
+        let Some(cache) = self.keyed_cache(plan).filter(|cache| !cache.paths.is_empty()) else {
+            return Ok(());
+        };
+        let built = self.build.phases.iter().find(|phase| phase.phase_type == PhaseType::Build);
+        let is_good = built.is_some_and(|phase| phase.phase_status == Some(Status::Succeeded));
+        if cache.action == Some(CacheAction::Restore) || self.cache_is_exact || !is_good {
+            return Ok(());
+        }
+        let store = match self.store() {
+            Ok(store) => store,
+            Err(error) => return Ok(self.warn(error.to_string())?),
+        };
+        let slot = self.slot(&cache);
+        let key = match (&cache.key, self.cache_key.clone()) {
+            (Some(text), None) => self.evaluate(session, vec![text.clone()]).await?.pop(),
+            (_, key) => key,
+        };
+        let collect = Collect {
+            base_directory: String::new(),
+            files: cache.paths.clone(),
+            exclude: Vec::new(),
+            discard_paths: false,
+            keep_symlinks: true,
+            absolute_names: true,
+            packaging: Packaging::Tar,
+            log: CollectLog::Quiet,
+            search_seconds: 0,
+        };
+        let saved_as = key.clone();
+        let put = move |from: &mut dyn Read| store.put(&slot, saved_as.as_deref(), from);
+        let message = match self.collect(session, collect, put).await {
+            Ok((collected, None)) if collected.files == 0 => {
+                "Cache not saved: nothing matches its paths".into()
+            }
+            Ok((_, None)) => return Ok(()),
+            Ok((collected, Some(Ok(Put::Saved { bytes })))) => format!(
+                "Cache saved{}: {} file(s), {} KiB",
+                named(key.as_deref()),
+                collected.files,
+                bytes.div_ceil(1024)
+            ),
+            Ok((_, Some(Ok(Put::AlreadyThere)))) => {
+                format!("Cache is there already{}", named(key.as_deref()))
+            }
+            Ok((_, Some(Err(error)))) => format!("Unable to upload cache: {error}"),
+            Err(Interrupt::Failed(message)) => format!("Unable to upload cache: {message}"),
+            Err(other) => return Err(other),
+        };
+        self.recorder.event(&Event::Cache { message: message.clone() }, None)?;
+        self.say(session, [message]).await
     }
+
+    /// The cache that is kept as archives under keys; those whose directories are mounted are not.
+    fn keyed_cache(&self, plan: &Plan) -> Option<Cache> {
+        plan.cache.clone().filter(|_| self.leases.is_empty())
+    }
+
+    fn store(&self) -> Result<Store, crate::cache::CacheError> {
+        Store::open(&self.request.cache_dir.join("archives"), MAX_BYTES)
+    }
+
+    fn slot(&self, cache: &Cache) -> Slot {
+        let namespace = self.request.project.cache.cache_namespace.clone();
+        Slot {
+            namespace: namespace.unwrap_or_else(|| self.build.project_name.clone()),
+            version: version(&cache.paths),
+        }
+    }
+}
+
+fn named(key: Option<&str>) -> String {
+    key.map(|key| format!(" for key {key}")).unwrap_or_default()
 }

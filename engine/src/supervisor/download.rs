@@ -13,6 +13,7 @@ use crate::lifecycle::{PhaseOutcome, PhaseType};
 use crate::link::SendBlob;
 use crate::plan::Plan;
 use crate::project::VariableType;
+use crate::source;
 
 /// A larger runtimes.yml is none.
 const MAX_RUNTIMES_BYTES: u64 = 4 << 20;
@@ -40,8 +41,17 @@ impl Driver {
         )
         .await?;
         for (directory, source) in &prepared.sources {
-            let source = Arc::clone(source);
-            self.send_tar(session, directory, false, Box::new(move |to| source.send(to))).await?;
+            if source.path().is_none() {
+                continue;
+            }
+            let tree = Arc::clone(source);
+            self.send_tar(
+                session,
+                directory,
+                false,
+                Box::new(move |to| source::send(&tree, to).map(drop).map_err(io::Error::other)),
+            )
+            .await?;
         }
         if prepared.yaml_location.starts_with(layout::READONLY_DIR) {
             let text = prepared.text.clone();

@@ -12,6 +12,7 @@ use super::prepare::{Prepared, prepare};
 use super::session::{Interrupt, Session};
 use super::{EngineError, Order, Outcome, Supervisor};
 use crate::build::{AutoRetry, Build};
+use crate::cache::Lease;
 use crate::environment::{SourceDirs, codebuild_variables};
 use crate::event::Event;
 use crate::executor::{Container, ExecutorError, Limits, Network, Placement};
@@ -47,6 +48,12 @@ pub(super) struct Driver {
     phase_request: u64,
     life: Lifecycle,
     pub(super) reports: Vec<Report>,
+    /// Cached directories that this build has for itself.
+    pub(super) leases: Vec<Lease>,
+    /// The cache key, once it was evaluated.
+    pub(super) cache_key: Option<String>,
+    /// The cache that was restored is the one that would be saved.
+    pub(super) cache_is_exact: bool,
     retry: Option<Box<BuildRequest>>,
     _lock: BuildLock,
 }
@@ -70,6 +77,9 @@ impl Driver {
             next_request: recorder.phase_request(),
             phase_request: recorder.phase_request(),
             reports: Vec::new(),
+            leases: Vec::new(),
+            cache_key: None,
+            cache_is_exact: false,
             recorder,
             dir,
             dirs,
@@ -104,7 +114,7 @@ impl Driver {
         };
         self.recorder.save_buildspec(&prepared.text)?;
         self.build.resolved_source_version.clone_from(&prepared.resolved_version);
-        let session = match self.provision().await? {
+        let session = match self.provision(&prepared.plan).await? {
             Ok(session) => session,
             Err(outcome) => {
                 self.end_phase(&outcome, None)?;
@@ -168,7 +178,7 @@ impl Driver {
     }
 
     /// Gives the build its container, with the agent running in it.
-    async fn provision(&mut self) -> Result<Result<Session, PhaseOutcome>, EngineError> {
+    async fn provision(&mut self, plan: &Plan) -> Result<Result<Session, PhaseOutcome>, EngineError> {
         let limits = match compute(&self.request) {
             Ok(size) => Limits {
                 memory_bytes: size.map(|(memory, _)| memory),
@@ -197,7 +207,7 @@ impl Driver {
             network: Network::Private,
             run_dir: self.dir.run(),
             agent: self.supervisor.agent.clone(),
-            mounts: self.cache_mounts()?,
+            mounts: self.cache_mounts(plan)?,
         };
         self.recorder.line("Waiting for agent ping")?;
         let executor = Arc::clone(&self.supervisor.executor);

@@ -2,20 +2,30 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use runspan_archive::Limits;
 use runspan_buildspec::{Buildspec, Diagnostic, parse_bytes, render};
 
 use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, plan};
+use crate::project::{CacheMode, ProjectSource, SourceType};
 use crate::request::{BuildRequest, BuildspecChoice};
-use crate::source::{Fetched, fetch_all};
+use crate::source::{self, Context, Fetched, Git, Source, SourceError};
 
 /// A larger buildspec is a mistake.
 const MAX_BUILDSPEC_BYTES: u64 = 16 << 20;
+/// Git may take so long for all it does for one source.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3600);
+/// A zip file with more is a bomb.
+const MAX_SOURCE_ENTRIES: u64 = 10_000_000;
+/// A zip file with more, unpacked, is a bomb.
+const MAX_SOURCE_BYTES: u64 = 128 << 30;
 
 /// Sources and plan of a build.
 pub(super) struct Prepared {
@@ -58,19 +68,61 @@ pub(super) async fn prepare(
 }
 
 fn prepare_now(request: &BuildRequest, build: &Build, dirs: &SourceDirs) -> Result<Prepared, Unprepared> {
-    let fetched =
-        fetch_all(request).map_err(|error| PhaseOutcome::failed("CLIENT_ERROR", error.to_string()))?;
-    let primary = Arc::clone(&fetched.primary);
-    let (bytes, yaml_location) = read_buildspec(request, primary.root(), &dirs.primary)
+    let failed = |error: SourceError| PhaseOutcome::failed("CLIENT_ERROR", error.to_string());
+    let primary = fetch(request, &request.source, request.source_version.as_deref()).map_err(failed)?;
+    let primary = Arc::new(primary);
+    let mut sources = vec![(dirs.primary.clone(), Arc::clone(&primary))];
+    for ((secondary, version), (_, dir)) in request.secondary_sources.iter().zip(&dirs.secondary) {
+        let fetched = fetch(request, secondary, version.as_deref()).map_err(failed)?;
+        sources.push((dir.clone(), Arc::new(fetched)));
+    }
+    let (bytes, yaml_location) = read_buildspec(request, primary.path(), &dirs.primary)
         .map_err(|message| PhaseOutcome::failed("YAML_FILE_ERROR", message))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (plan, diagnostics) = plan_from(&text, request, build)?;
     let name = yaml_location.rsplit('/').next().unwrap_or("buildspec.yml");
-    let warnings = diagnostics.iter().map(|diagnostic| render(diagnostic, name, &text, false)).collect();
-    let mut sources = vec![(dirs.primary.clone(), primary)];
-    sources.extend(dirs.secondary.iter().map(|(_, dir)| dir.clone()).zip(fetched.secondary));
-    let resolved_version = fetched.resolved_version;
+    let mut warnings: Vec<String> =
+        diagnostics.iter().map(|diagnostic| render(diagnostic, name, &text, false)).collect();
+    warnings.extend(sources.iter().flat_map(|(_, source)| source.warnings.iter().cloned()));
+    // A directory that is a checkout has a commit too, though its tree may differ from it.
+    let head = || primary.origin.as_ref().and_then(|origin| origin.head.clone());
+    let resolved_version = primary.resolved_version.clone().or_else(head);
     Ok(Prepared { text, plan, yaml_location, warnings, sources, resolved_version })
+}
+
+/// Fetches one source of the request.
+fn fetch(
+    request: &BuildRequest,
+    from: &ProjectSource,
+    version: Option<&str>,
+) -> Result<Fetched, SourceError> {
+    let location = from.location.clone().unwrap_or_default();
+    let wanted = match from.kind {
+        SourceType::NoSource => Source::None,
+        kind if kind.is_git() => Source::Git(Git {
+            url: location,
+            version: version.unwrap_or_default().to_owned(),
+            depth: from.git_clone_depth.and_then(NonZeroU32::new),
+            submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
+            login: None,
+            insecure_ssl: from.insecure_ssl.unwrap_or_default(),
+        }),
+        _ if location.ends_with(".zip") => Source::Zip(location.into()),
+        _ => Source::Directory(location.into()),
+    };
+    let keeps_history = request.project.cache.modes.contains(&CacheMode::LocalSourceCache);
+    let source_cache = request.cache_dir.join("git");
+    source::fetch(
+        &wanted,
+        &Context {
+            identifier: from.source_identifier.as_deref(),
+            work_dir: &request.cache_dir.join("sources"),
+            source_cache: keeps_history.then_some(source_cache.as_path()),
+            timeout: FETCH_TIMEOUT,
+            allow_file_protocol: request.grants.local_repositories,
+            limits: Limits { entries: MAX_SOURCE_ENTRIES, bytes: MAX_SOURCE_BYTES },
+        },
+    )
 }
 
 /// The plan of a buildspec's text, with what is to be said of it.

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use jiff::Timestamp;
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Reply, Verb};
+use runspan_archive::Limits;
 use runspan_buildspec::ReportFormat;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::build::{BuildArtifacts, ExportedVariable, LOCAL_ACCOUNT};
 use crate::event::Event;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, PlannedArtifact, PlannedReport};
-use crate::project::ArtifactPackaging;
+use crate::project::{ArtifactPackaging, NamespaceType};
 use crate::reports::{self, Execution, Report, ReportGroup, summary};
 
 /// CodeBuild looks for reports no longer than this.
@@ -51,10 +52,14 @@ impl Driver {
         let [base_directory, name] = <[String; 2]>::try_from(self.evaluate(session, texts).await?)
             .map_err(|_| Interrupt::Failed("the agent expanded a text to none".into()))?;
         let target = artifact.target.clone();
-        let key = artifacts::key(target.path.as_deref(), target.namespace, self.build.id.uuid(), &name);
-        let packaging = match target.packaging {
-            ArtifactPackaging::Zip => Packaging::Zip,
-            ArtifactPackaging::None => Packaging::Tar,
+        let namespace = match target.namespace {
+            NamespaceType::None => artifacts::NamespaceType::None,
+            NamespaceType::BuildId => artifacts::NamespaceType::BuildId(self.build.id.uuid()),
+        };
+        let key = artifacts::object_key(target.path.as_deref().unwrap_or_default(), namespace, &name);
+        let (packaging, stored_as) = match target.packaging {
+            ArtifactPackaging::Zip => (Packaging::Zip, artifacts::Packaging::Zip),
+            ArtifactPackaging::None => (Packaging::Tar, artifacts::Packaging::None),
         };
         let collect = Collect {
             base_directory,
@@ -68,7 +73,8 @@ impl Driver {
             search_seconds: 0,
         };
         let root = self.request.artifacts_dir.clone().unwrap_or_else(|| self.dir.artifacts());
-        let store = move |from: &mut dyn Read| artifacts::store(from, target.packaging, &root, &key);
+        let store =
+            move |from: &mut dyn Read| artifacts::store(from, stored_as, &root, &key, Limits::default());
         let (collected, stored) = self.collect(session, collect, store).await?;
         if collected.files == 0 {
             return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", "no matching artifact paths found")));

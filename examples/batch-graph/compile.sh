@@ -1,0 +1,1 @@
+echo "compiled 3 files"

@@ -1,0 +1,2 @@
+echo "main.c:3: line too long"
+exit 1

@@ -1,0 +1,1 @@
+echo "the $SUITE tests pass"

@@ -1,0 +1,2 @@
+echo "main.c:7: line ends with a blank"
+exit 3

@@ -1,0 +1,147 @@
+//! The supervising process dies at any moment: what the record says, what remains, and what another one makes of it.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::harness::{BUSYBOX, COMMAND_LIMIT, Home, Running, home, leftovers, normalise, wait_until};
+
+/// Some seconds of output in every phase, with artifacts and exported variables.
+const TALKATIVE: &str = r#"version: 0.2
+env:
+  exported-variables: [SUM]
+phases:
+  install:
+    commands:
+      - for i in $(seq 1 200); do echo "install $i"; done
+  pre_build:
+    commands:
+      - for i in $(seq 1 20); do echo "pre_build $i"; usleep 10000; done
+  build:
+    commands:
+      - for i in $(seq 1 100); do echo "build $i"; usleep 10000; done
+      - SUM=0; for i in $(seq 1 20000); do SUM=$((SUM + i)); echo "quick $i $SUM"; done
+      - for i in $(seq 1 30); do echo "slow $i"; usleep 20000; done
+    finally:
+      - echo "the sum is $SUM"
+  post_build:
+    commands:
+      - echo "$SUM" > sum.txt
+      - for i in $(seq 1 50); do echo "post_build $i"; usleep 10000; done
+artifacts:
+  files: [sum.txt]
+"#;
+
+/// Texts whose place in the log is spread over the whole build.
+const MOMENTS: [&str; 10] = [
+    "Phase is DOWNLOAD_SOURCE",
+    "Entering phase INSTALL",
+    "\ninstall 150\n",
+    "\npre_build 7\n",
+    "\nbuild 31\n",
+    "\nbuild 90\n",
+    "\nquick 12345 ",
+    "\nslow 15\n",
+    "the sum is 200010000\n",
+    "\npost_build 25\n",
+];
+
+fn random(below: usize) -> usize {
+    RandomState::new().hash_one(()) as usize % below
+}
+
+fn start(home: &Home) -> Running {
+    let source = home.source("talkative", [("buildspec.yml", TALKATIVE)]);
+    home.run(&source, BUSYBOX).start()
+}
+
+#[test]
+fn a_build_whose_supervisor_died_goes_on_with_another() {
+    let Some(undisturbed) = home() else { return };
+    let expected = normalise(&start(&undisturbed).finish().exited(0).text());
+
+    for _ in 0..3 {
+        let Some(home) = home() else { return };
+        // Three moments in the order of the log; the last supervisor sees the build to its end.
+        let mut moments: Vec<_> = std::iter::repeat_with(|| random(MOMENTS.len())).take(3).collect();
+        moments.sort_unstable();
+        moments.dedup();
+        let note = format!("killed at {:?}", moments.iter().map(|&index| MOMENTS[index]).collect::<Vec<_>>());
+        eprintln!("{note}");
+        let mut running = start(&home);
+        let build = home.build();
+        for &moment in &moments {
+            running.wait_for(MOMENTS[moment]);
+            running.kill();
+            running = home.runspan(["builds", "attach", &build]).start();
+        }
+        let last = running.finish().exited(0);
+        assert_eq!(normalise(&last.text()), expected, "printed, {note}");
+        assert_eq!(normalise(&home.log(&build)), expected, "kept, {note}");
+        let record = home.record(&build);
+        assert_eq!(record.status(), "SUCCEEDED", "{note}");
+        assert_eq!(record.exported()["SUM"], "200010000", "{note}");
+        assert_eq!(record.0["artifacts"]["files"], 1, "{note}");
+        home.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_record_says_that_its_supervisor_died_and_the_next_run_sweeps() {
+    let Some(home) = home() else { return };
+    let running = start(&home);
+    running.wait_for("\nbuild 31\n");
+    let build = home.build();
+    running.kill();
+    assert_ne!(leftovers(&build), Vec::<String>::new(), "the container was there");
+    home.runspan(["builds", "show", &build]).finish().exited(0).printed(&[
+        "IN_PROGRESS",
+        "supervis",
+        "runspan builds attach",
+    ]);
+
+    let hello =
+        home.source("hello", [("buildspec.yml", "version: 0.2\nphases: {build: {commands: [echo next]}}\n")]);
+    home.run(&hello, BUSYBOX).finish().exited(0).printed(&["\nnext\n"]);
+    home.assert_nothing_left();
+    let record = home.record(&build);
+    assert!(["FAULT", "FAILED", "STOPPED", "SUCCEEDED"].contains(&record.status()), "{record}");
+    if record.status() == "FAULT" {
+        let shown = home.runspan(["builds", "show", &build]).finish().exited(0);
+        assert!(shown.text().contains("supervis"), "{shown}");
+    }
+}
+
+#[test]
+fn doctor_sweeps_what_a_dead_supervisor_left() {
+    let Some(home) = home() else { return };
+    let running = start(&home);
+    running.wait_for("\npre_build 7\n");
+    let build = home.build();
+    running.kill();
+    home.runspan(["doctor"]).finish().exited(0);
+    wait_until("nothing is left", COMMAND_LIMIT, || leftovers(&build).is_empty().then_some(()));
+    home.assert_nothing_left();
+}
+
+#[test]
+fn a_dead_build_is_stopped_by_name() {
+    let Some(home) = home() else { return };
+    let running = start(&home);
+    running.wait_for("\nbuild 31\n");
+    let build = home.build();
+    running.kill();
+    home.runspan(["builds", "stop", &build]).finish().exited(0);
+    assert_eq!(home.record(&build).status(), "STOPPED");
+    home.assert_nothing_left();
+}
+
+#[test]
+fn a_live_build_is_not_swept_by_others() {
+    let (Some(mine), Some(theirs)) = (home(), home()) else { return };
+    let running = start(&mine);
+    running.wait_for("\npre_build 7\n");
+    // Another process of the same state directory, and one of another.
+    mine.runspan(["doctor"]).finish().exited(0);
+    theirs.runspan(["doctor"]).finish().exited(0);
+    running.finish().exited(0).printed(&["\npost_build 50\n"]);
+    mine.assert_nothing_left();
+}

@@ -1,0 +1,16 @@
+//! The built program against real containers: what a user types, and what must come of it.
+//!
+//! Needs a container engine and the images of `tests/images/make`. Without them every test says SKIPPED and passes,
+//! unless `RUNSPAN_REQUIRE_SERVICES=1`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod concurrency;
+mod crash;
+mod examples;
+mod faults;
+mod harness;
+mod journal;
+mod pauses;
+mod source_tree;
+mod stopping;
