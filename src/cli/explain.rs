@@ -32,13 +32,14 @@ pub(super) fn explain(build: &Build, request: &BuildRequest) -> Option<String> {
         return Some(text);
     }
     let PhaseContext { status_code, message } = context;
-    let message = format!(
-        "{} {}: {status_code}: {}",
-        failed.phase_type.name(),
-        failed.phase_status?.name(),
-        message.trim()
-    );
-    Some(Failure::machine(message).exit(exit).render(color))
+    let why = Failure::machine(format!("{}: {status_code}: {}", failed.phase_type.name(), message.trim()));
+    let why = if status_code == "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE" {
+        let image = &build.environment.image;
+        why.help(format!("is `{image}` the right name? `docker images` lists the images of this machine"))
+    } else {
+        why
+    };
+    Some(why.render(color))
 }
 
 /// What is wrong with the buildspec, where it can be read here.

@@ -121,15 +121,13 @@ impl Shell {
         let purpose = Purpose::Shell { rows, columns, term, command };
         write_json(&mut stream, Kind::Hello, &Hello { protocol: PROTOCOL, attempt, purpose })?;
         let _raw = (rows > 0).then(RawTerminal::enter).transpose()?;
-        let end = thread::scope(|scope| {
-            let input = scope.spawn(|| self.feed());
+        thread::scope(|scope| {
+            scope.spawn(|| self.feed());
             let end = show(&mut stream);
             // The feeder waits for the user and for this.
             let _gone = stream.shutdown(Shutdown::Both);
-            let _ended = input.join();
             end
-        });
-        end
+        })
     }
 
     /// Sends what the user types, until the input or the shell ends.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::executor::{Choice, connect};
 use super::{explain, shell};
 use crate::config::Config;
-use crate::console::{self, Follower, JsonLines, Length, Live, LogText, Silence, Sink, summary};
+use crate::console::{self, Follower, JsonLines, Length, Live, LogText, Silence, Sink, headline, summary};
 use crate::exit_code::Exit;
 use crate::failure::Failure;
 
@@ -212,20 +212,23 @@ impl Session {
         self.live.hide(false);
     }
 
-    /// Says how a build ended.
+    /// Says how a build ended, and when it could not begin, why.
     fn conclude(&self, build: &Build) {
         let directory = self.journal.home().build(build.id.uuid());
         let stored = self.journal.find(build.id.as_str()).ok().flatten();
         let request = stored.map(|stored| stored.request);
-        let reports = request.as_ref().and_then(|request| request.reports_dir.clone());
-        let text = summary(build, &directory.log(), &reports.unwrap_or_else(|| directory.reports()));
-        match self.output {
-            OutputArgs { quiet: true, .. } => console::note(text.lines().next().unwrap_or_default()),
-            OutputArgs { json: true, .. } if !io::stderr().is_terminal() => {}
-            OutputArgs { .. } => console::note(text.trim_end()),
-        }
-        if let Some(why) = request.and_then(|request| explain::explain(build, &request)) {
-            console::note(why.trim_end());
+        let why = request.as_ref().and_then(|request| explain::explain(build, request));
+        let silent = self.output.json && !io::stderr().is_terminal();
+        let text = match &why {
+            _ if silent => String::new(),
+            None if !self.output.quiet => {
+                let reports = request.and_then(|request| request.reports_dir);
+                summary(build, &directory.log(), &reports.unwrap_or_else(|| directory.reports()))
+            }
+            _ => headline(build),
+        };
+        for said in [text, why.unwrap_or_default()].iter().filter(|said| !said.is_empty()) {
+            console::note(said.trim_end());
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use follow::{Follower, Length, Sink};
 pub(crate) use json::JsonLines;
 pub(crate) use live::Live;
 pub(crate) use output::{LogText, Silence, Stdout};
-pub(crate) use summary::{duration, size, summary};
+pub(crate) use summary::{duration, headline, size, summary};
 pub(crate) use table::table;
 
 use crate::failure::Failure;

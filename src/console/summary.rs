@@ -7,20 +7,18 @@ use runspan_engine::build::{Build, BuildArtifacts};
 use runspan_engine::lifecycle::{BuildPhase, Status};
 use serde_json::Value;
 
-/// What became of a complete build, and where its results are.
-pub(crate) fn summary(build: &Build, log: &Path, reports: &Path) -> String {
+/// What became of a complete build, in one line.
+pub(crate) fn headline(build: &Build) -> String {
     let took = build.end_time.map_or(0.0, |end| end.duration_since(build.start_time).as_secs_f64());
-    let mut text = format!(
-        "{} {} (build {}) in {}\n",
-        build.build_status.name(),
-        build.id,
-        build.build_number,
-        duration(took)
-    );
-    for phase in &build.phases {
-        if let Some(failure) = failure(phase) {
-            let _ = writeln!(text, "  {failure}");
-        }
+    let Build { id, build_number, build_status, .. } = build;
+    format!("{} {id} (build {build_number}) in {}\n", build_status.name(), duration(took))
+}
+
+/// Where the results of a complete build are, below its headline and why it failed.
+pub(crate) fn summary(build: &Build, log: &Path, reports: &Path) -> String {
+    let mut text = headline(build);
+    for failure in build.phases.iter().filter_map(failure) {
+        let _ = writeln!(text, "  {failure}");
     }
     for artifacts in build.artifacts.iter().chain(&build.secondary_artifacts).filter(|kept| kept.files > 0) {
         let _ = writeln!(text, "  artifacts  {}", stored(artifacts));
