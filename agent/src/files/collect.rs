@@ -72,12 +72,7 @@ fn search(
     let wanted = if request.absolute_names { Wanted::Trees } else { Wanted::Files };
     let mut matched = vec![false; request.files.len()];
     let mut files = Vec::new();
-    for base in &bases {
-        let shown = if request.base_directory.is_empty() || Glob::new(base_text, source_dir)?.is_path() {
-            base_text.to_owned()
-        } else {
-            base.strip_prefix(source_dir).unwrap_or(base).display().to_string()
-        };
+    for (base, shown) in &bases {
         say(&|| format!("Expanding file paths for base directory {shown}"));
         say(&|| "Assembling file list".to_owned());
         let files_globs = globs(&request.files, base)?;
@@ -115,18 +110,20 @@ fn search(
     Ok(names::settle(files))
 }
 
-/// The directories that a base directory stands for.
+/// The directories that a base directory stands for, and what the log calls them.
 fn base_directories(
     text: &str,
     source_dir: &Path,
     deadline: Option<Instant>,
-) -> Result<Vec<PathBuf>, FilesError> {
+) -> Result<Vec<(PathBuf, String)>, FilesError> {
     let glob = Glob::new(text, source_dir)?;
     if glob.is_path() {
-        let root = glob.root().to_owned();
-        return Ok(if root.is_dir() { vec![root] } else { Vec::new() });
+        let root = glob.root();
+        return Ok(if root.is_dir() { vec![(root.to_owned(), text.to_owned())] } else { Vec::new() });
     }
-    Ok(walk(&[glob], Wanted::Directories, deadline).found.into_iter().map(|found| found.path).collect())
+    let shown = |path: &Path| path.strip_prefix(source_dir).unwrap_or(path).display().to_string();
+    let found = walk(&[glob], Wanted::Directories, deadline).found;
+    Ok(found.into_iter().map(|found| (found.path.clone(), shown(&found.path))).collect())
 }
 
 fn globs(texts: &[String], base: &Path) -> Result<Vec<Glob>, FilesError> {
