@@ -32,16 +32,18 @@ pub fn collect<W: Write>(
         log(&format!("Found {} file(s)", files.len()));
     }
     if files.is_empty() {
+        shorten(&mut collected.warnings);
         return Ok((collected, None));
     }
     collected.files = files.iter().filter(|file| file.found.kind != Kind::Directory).count() as u64;
     let sink =
         Counted { to: BufWriter::with_capacity(256 << 10, open().map_err(FilesError::Send)?), bytes: 0 };
     let sink = match request.packaging {
-        Packaging::Zip => write_zip(sink, &files, &mut collected.warnings)?,
-        Packaging::Tar => write_tar(sink, &files, &mut collected.warnings)?,
+        Packaging::Zip => write_zip(sink, &files, &mut collected)?,
+        Packaging::Tar => write_tar(sink, &files, &mut collected)?,
     };
     collected.bytes = sink.bytes;
+    shorten(&mut collected.warnings);
     let writer = sink.to.into_inner().map_err(|error| FilesError::Send(error.into_error()))?;
     Ok((collected, Some(writer)))
 }
@@ -149,42 +151,60 @@ fn follow_links(found: &mut Vec<Found>, warnings: &mut Vec<String>) {
     });
 }
 
-fn write_tar<W: Write>(to: W, files: &[Named], warnings: &mut Vec<String>) -> Result<W, FilesError> {
+fn write_tar<W: Write>(to: W, files: &[Named], collected: &mut Collected) -> Result<W, FilesError> {
     let mut tar = TarWriter::new(to);
     for Named { name, found } in files {
         let path = &found.path;
-        let sent = match found.kind {
-            Kind::File => match open_file(path) {
+        if found.kind == Kind::File {
+            match open_file(path) {
                 Ok((mut file, metadata)) => {
-                    let sent = tar.file(name, &metadata, &mut file);
-                    if let Ok(Sent::Shrunk) = sent {
-                        warnings.push(format!("{} became shorter while it was read", path.display()));
+                    if tar.file(name, &metadata, &mut file).map_err(FilesError::Send)? == Sent::Shrunk {
+                        collected
+                            .warnings
+                            .push(format!("{} became shorter while it was read", path.display()));
                     }
-                    sent.map(drop)
                 }
+                Err(error) => skip(collected, path, &error),
+            }
+            continue;
+        }
+        let sent = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => tar.directory(name, &metadata),
+            Ok(metadata) => match fs::read_link(path) {
+                Ok(target) => tar.symlink(name, &metadata, &target),
                 Err(error) => {
-                    warnings.push(format!("skipped {}: {error}", path.display()));
-                    Ok(())
+                    skip(collected, path, &error);
+                    continue;
                 }
             },
-            Kind::Directory | Kind::Link => match fs::symlink_metadata(path) {
-                Ok(metadata) if metadata.is_dir() => tar.directory(name, &metadata),
-                Ok(metadata) => match fs::read_link(path) {
-                    Ok(target) => tar.symlink(name, &metadata, &target),
-                    Err(error) => {
-                        warnings.push(format!("skipped {}: {error}", path.display()));
-                        Ok(())
-                    }
-                },
-                Err(error) => {
-                    warnings.push(format!("skipped {}: {error}", path.display()));
-                    Ok(())
-                }
-            },
+            Err(error) if found.kind == Kind::Directory => {
+                collected.warnings.push(format!("skipped {}: {error}", path.display()));
+                continue;
+            }
+            Err(error) => {
+                skip(collected, path, &error);
+                continue;
+            }
         };
         sent.map_err(FilesError::Send)?;
     }
     tar.finish().map_err(FilesError::Send)
+}
+
+/// Counts a file out that was found but could not be sent.
+pub(super) fn skip(collected: &mut Collected, path: &Path, error: &io::Error) {
+    collected.files = collected.files.saturating_sub(1);
+    collected.warnings.push(format!("skipped {}: {error}", path.display()));
+}
+
+/// Keeps a list of warnings readable, and small enough for one event.
+fn shorten(warnings: &mut Vec<String>) {
+    const MOST: usize = 50;
+    if warnings.len() > MOST {
+        let more = warnings.len() - MOST;
+        warnings.truncate(MOST);
+        warnings.push(format!("… and {more} more"));
+    }
 }
 
 /// Opens a regular file; whatever else has taken its place meanwhile does not block.
