@@ -15,6 +15,7 @@ use super::zip_stream::write_zip;
 use super::{FilesError, Found, Glob, Kind};
 
 /// Finds files and sends them, sorted by name, to the writer that `open` makes. Without files it is not called.
+/// The source directory must be absolute.
 ///
 /// Returns what was found and the writer, flushed.
 ///
