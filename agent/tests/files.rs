@@ -1,8 +1,10 @@
 //! Files collected from real trees, looked at with other programs, and unpacked again.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -291,6 +293,42 @@ fn a_file_that_grows_or_vanishes_does_not_break_the_stream() {
     let request =
         Unpack { directory: out.path().to_str().unwrap().into(), absolute_names: false, owner: None };
     assert_eq!(unpack(sink.unwrap().stream.as_slice(), &request).unwrap().0, 2);
+}
+
+#[test]
+fn names_that_are_no_text_stay_apart() {
+    let tree = Tree::new(&[]);
+    for name in [&b"caf\xe9"[..], b"caf\xe8"] {
+        fs::write(tree.path().join(OsStr::from_bytes(name)), name).unwrap();
+    }
+    assert_eq!(zip_names(&tree, &request(&["*"])), ["caf\\xe8", "caf\\xe9"]);
+    let tar = run(&tree, &Collect { packaging: Packaging::Tar, ..request(&["*"]) }).stream.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let directory = out.path().to_str().unwrap().to_owned();
+    unpack(tar.as_slice(), &Unpack { directory, absolute_names: false, owner: None }).unwrap();
+    assert_eq!(fs::read(out.path().join(OsStr::from_bytes(b"caf\xe9"))).unwrap(), b"caf\xe9");
+}
+
+#[test]
+fn an_owner_gets_everything_unpacked() {
+    let Ok(passwd) = fs::read_to_string("/etc/passwd") else { return };
+    let nobody = passwd.lines().find(|line| line.starts_with("nobody:"));
+    let Some(uid) = nobody.and_then(|line| line.split(':').nth(2)?.parse::<u32>().ok()) else { return };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root gives files away");
+        return;
+    }
+    let tree = Tree::new(&["a/b"]);
+    symlink("b", tree.path().join("a/link")).unwrap();
+    let all = Collect { packaging: Packaging::Tar, keep_symlinks: true, ..request(&["**/*"]) };
+    let stream = run(&tree, &all).stream.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let directory = out.path().join("src").to_str().unwrap().to_owned();
+    let owner = Some("nobody".to_owned());
+    unpack(stream.as_slice(), &Unpack { directory, absolute_names: false, owner }).unwrap();
+    for path in ["src", "src/a/b", "src/a/link"] {
+        assert_eq!(fs::symlink_metadata(out.path().join(path)).unwrap().uid(), uid, "{path}");
+    }
 }
 
 #[test]

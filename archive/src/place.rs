@@ -237,6 +237,15 @@ impl Place {
                 self.dress(&directory, attributes).map_err(fail)?;
             }
         }
+        if self.owner(Attributes::default()).is_some()
+            && let Owner::User { uid, gid } = self.options.owner
+        {
+            let fail = |error| ArchiveError::disk("change the owner of", b".", error);
+            let root = self.relative.directory(&[]).map_err(fail)?;
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            rustix::fs::chownat(root, c".", Some(uid), Some(gid), AtFlags::empty())
+                .map_err(|error| fail(error.into()))?;
+        }
         Ok(self.done)
     }
 

@@ -1,6 +1,6 @@
 //! Archives, entry by entry.
 
-use std::io::{self, Read, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use tar::EntryType;
@@ -18,7 +18,8 @@ use crate::{ArchiveError, Options, Unpacked};
 /// [`ArchiveError`]; what was unpacked before stays.
 pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Result<Unpacked, ArchiveError> {
     let mut place = Place::new(directory, options)?;
-    let mut archive = tar::Archive::new(reader);
+    // Smaller than what files are read by, so that only headers pass through it.
+    let mut archive = tar::Archive::new(BufReader::with_capacity(64 << 10, reader));
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let name = entry.path_bytes().into_owned();

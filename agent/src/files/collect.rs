@@ -15,6 +15,7 @@ use super::zip_stream::write_zip;
 use super::{FilesError, Found, Glob, Kind};
 
 /// Finds files and sends them, sorted by name, to the writer that `open` makes. Without files it is not called.
+/// The source directory must be absolute.
 ///
 /// Returns what was found and the writer, flushed.
 ///
@@ -32,16 +33,18 @@ pub fn collect<W: Write>(
         log(&format!("Found {} file(s)", files.len()));
     }
     if files.is_empty() {
+        shorten(&mut collected.warnings);
         return Ok((collected, None));
     }
     collected.files = files.iter().filter(|file| file.found.kind != Kind::Directory).count() as u64;
     let sink =
         Counted { to: BufWriter::with_capacity(256 << 10, open().map_err(FilesError::Send)?), bytes: 0 };
     let sink = match request.packaging {
-        Packaging::Zip => write_zip(sink, &files, &mut collected.warnings)?,
-        Packaging::Tar => write_tar(sink, &files, &mut collected.warnings)?,
+        Packaging::Zip => write_zip(sink, &files, &mut collected)?,
+        Packaging::Tar => write_tar(sink, &files, &mut collected)?,
     };
     collected.bytes = sink.bytes;
+    shorten(&mut collected.warnings);
     let writer = sink.to.into_inner().map_err(|error| FilesError::Send(error.into_error()))?;
     Ok((collected, Some(writer)))
 }
@@ -72,12 +75,7 @@ fn search(
     let wanted = if request.absolute_names { Wanted::Trees } else { Wanted::Files };
     let mut matched = vec![false; request.files.len()];
     let mut files = Vec::new();
-    for base in &bases {
-        let shown = if request.base_directory.is_empty() || Glob::new(base_text, source_dir)?.is_path() {
-            base_text.to_owned()
-        } else {
-            base.strip_prefix(source_dir).unwrap_or(base).display().to_string()
-        };
+    for (base, shown) in &bases {
         say(&|| format!("Expanding file paths for base directory {shown}"));
         say(&|| "Assembling file list".to_owned());
         let files_globs = globs(&request.files, base)?;
@@ -115,18 +113,20 @@ fn search(
     Ok(names::settle(files))
 }
 
-/// The directories that a base directory stands for.
+/// The directories that a base directory stands for, and what the log calls them.
 fn base_directories(
     text: &str,
     source_dir: &Path,
     deadline: Option<Instant>,
-) -> Result<Vec<PathBuf>, FilesError> {
+) -> Result<Vec<(PathBuf, String)>, FilesError> {
     let glob = Glob::new(text, source_dir)?;
     if glob.is_path() {
-        let root = glob.root().to_owned();
-        return Ok(if root.is_dir() { vec![root] } else { Vec::new() });
+        let root = glob.root();
+        return Ok(if root.is_dir() { vec![(root.to_owned(), text.to_owned())] } else { Vec::new() });
     }
-    Ok(walk(&[glob], Wanted::Directories, deadline).found.into_iter().map(|found| found.path).collect())
+    let shown = |path: &Path| path.strip_prefix(source_dir).unwrap_or(path).display().to_string();
+    let found = walk(&[glob], Wanted::Directories, deadline).found;
+    Ok(found.into_iter().map(|found| (found.path.clone(), shown(&found.path))).collect())
 }
 
 fn globs(texts: &[String], base: &Path) -> Result<Vec<Glob>, FilesError> {
@@ -152,42 +152,60 @@ fn follow_links(found: &mut Vec<Found>, warnings: &mut Vec<String>) {
     });
 }
 
-fn write_tar<W: Write>(to: W, files: &[Named], warnings: &mut Vec<String>) -> Result<W, FilesError> {
+fn write_tar<W: Write>(to: W, files: &[Named], collected: &mut Collected) -> Result<W, FilesError> {
     let mut tar = TarWriter::new(to);
     for Named { name, found } in files {
         let path = &found.path;
-        let sent = match found.kind {
-            Kind::File => match open_file(path) {
+        if found.kind == Kind::File {
+            match open_file(path) {
                 Ok((mut file, metadata)) => {
-                    let sent = tar.file(name, &metadata, &mut file);
-                    if let Ok(Sent::Shrunk) = sent {
-                        warnings.push(format!("{} became shorter while it was read", path.display()));
+                    if tar.file(name, &metadata, &mut file).map_err(FilesError::Send)? == Sent::Shrunk {
+                        collected
+                            .warnings
+                            .push(format!("{} became shorter while it was read", path.display()));
                     }
-                    sent.map(drop)
                 }
+                Err(error) => skip(collected, path, &error),
+            }
+            continue;
+        }
+        let sent = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => tar.directory(name, &metadata),
+            Ok(metadata) => match fs::read_link(path) {
+                Ok(target) => tar.symlink(name, &metadata, &target),
                 Err(error) => {
-                    warnings.push(format!("skipped {}: {error}", path.display()));
-                    Ok(())
+                    skip(collected, path, &error);
+                    continue;
                 }
             },
-            Kind::Directory | Kind::Link => match fs::symlink_metadata(path) {
-                Ok(metadata) if metadata.is_dir() => tar.directory(name, &metadata),
-                Ok(metadata) => match fs::read_link(path) {
-                    Ok(target) => tar.symlink(name, &metadata, &target),
-                    Err(error) => {
-                        warnings.push(format!("skipped {}: {error}", path.display()));
-                        Ok(())
-                    }
-                },
-                Err(error) => {
-                    warnings.push(format!("skipped {}: {error}", path.display()));
-                    Ok(())
-                }
-            },
+            Err(error) if found.kind == Kind::Directory => {
+                collected.warnings.push(format!("skipped {}: {error}", path.display()));
+                continue;
+            }
+            Err(error) => {
+                skip(collected, path, &error);
+                continue;
+            }
         };
         sent.map_err(FilesError::Send)?;
     }
     tar.finish().map_err(FilesError::Send)
+}
+
+/// Counts a file out that was found but could not be sent.
+pub(super) fn skip(collected: &mut Collected, path: &Path, error: &io::Error) {
+    collected.files = collected.files.saturating_sub(1);
+    collected.warnings.push(format!("skipped {}: {error}", path.display()));
+}
+
+/// Keeps a list of warnings readable, and small enough for one event.
+fn shorten(warnings: &mut Vec<String>) {
+    const MOST: usize = 50;
+    if warnings.len() > MOST {
+        let more = warnings.len() - MOST;
+        warnings.truncate(MOST);
+        warnings.push(format!("… and {more} more"));
+    }
 }
 
 /// Opens a regular file; whatever else has taken its place meanwhile does not block.

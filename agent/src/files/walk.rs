@@ -207,3 +207,61 @@ impl Walker<'_> {
         self.out.cut
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    fn globs(texts: &[&str], base: &Path) -> Vec<Glob> {
+        texts.iter().map(|text| Glob::new(text, base).unwrap()).collect()
+    }
+
+    fn shown(found: &[Found], base: &Path) -> Vec<String> {
+        found.iter().map(|found| found.path.strip_prefix(base).unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn many_globs_one_walk_each_path_once() {
+        let dir = tree(&["a/b/x.js", "a/b/y.txt", "a/x.js", "c/d/z.js", "c/z.js"]);
+        symlink("../c", dir.path().join("a/link")).unwrap();
+        let globs = globs(&["a/*.js", "a/b/*", "**/x.js", "a/link/d/*", "none"], dir.path());
+        let walked = walk(&globs, Wanted::Files, None);
+        assert_eq!(shown(&walked.found, dir.path()), ["a/b/x.js", "a/b/y.txt", "a/link/d/z.js", "a/x.js"]);
+        assert_eq!(walked.matched, [true, true, true, true, false]);
+        assert!(walked.warnings.is_empty());
+    }
+
+    #[test]
+    fn trees_hold_directories_and_all_below_them() {
+        let dir = tree(&["a/b/c", "a/d", "e/f"]);
+        fs::create_dir(dir.path().join("a/empty")).unwrap();
+        let found = |texts: &[&str]| {
+            let walked = walk(&globs(texts, dir.path()), Wanted::Trees, None);
+            assert!(walked.matched.iter().all(|matched| *matched), "{texts:?}");
+            shown(&walked.found, dir.path())
+        };
+        assert_eq!(found(&["a"]), ["a", "a/b", "a/b/c", "a/d", "a/empty"]);
+        assert_eq!(found(&["a/*"]), ["a/b", "a/b/c", "a/d", "a/empty"]);
+        assert_eq!(found(&["a/**/*", "e"]), ["a/b", "a/b/c", "a/d", "a/empty", "e", "e/f"]);
+    }
+
+    #[test]
+    fn a_deadline_ends_the_walk_with_what_there_is() {
+        let names: Vec<String> = (0..500).map(|n| format!("d{}/{n}", n % 7)).collect();
+        let dir = tree(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let walked = walk(&globs(&["**/*"], dir.path()), Wanted::Files, Some(Instant::now()));
+        assert!(walked.cut && !walked.found.is_empty() && walked.found.len() < 500, "{}", walked.found.len());
+    }
+}

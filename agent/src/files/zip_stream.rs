@@ -7,12 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc;
 use std::thread;
 
+use runspan_agent_protocol::Collected;
 use runspan_archive::zip_time;
 use zip::result::{ZipError, ZipResult};
 use zip::write::{FullFileOptions, PreparedZipFile, SimpleFileOptions, StreamWriter, ZipFileBuilder};
 use zip::{CompressionMethod, ZipWriter};
 
-use super::collect::open_file;
+use super::collect::{open_file, skip};
 use super::names::Named;
 use super::{FilesError, Kind};
 
@@ -34,7 +35,7 @@ enum Prepared {
 pub(super) fn write_zip<W: Write>(
     to: W,
     files: &[Named],
-    warnings: &mut Vec<String>,
+    collected: &mut Collected,
 ) -> Result<W, FilesError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(files.len());
     let mut zip = ZipWriter::new_stream(to);
@@ -60,7 +61,7 @@ pub(super) fn write_zip<W: Write>(
             };
             match prepared.and_then(|prepared| add(&mut zip, file, prepared)) {
                 Ok(None) => {}
-                Ok(Some(error)) => warnings.push(format!("skipped {}: {error}", file.found.path.display())),
+                Ok(Some(error)) => skip(collected, &file.found.path, &error),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -79,7 +80,7 @@ fn prepare(file: &Named, buffer: &mut [u8]) -> ZipResult<Prepared> {
             Err(error) => Prepared::Skipped(error),
         });
     }
-    let (mut from, metadata) = match open_file(path) {
+    let (from, metadata) = match open_file(path) {
         Ok(opened) => opened,
         Err(error) => return Ok(Prepared::Skipped(error)),
     };
@@ -87,6 +88,8 @@ fn prepare(file: &Named, buffer: &mut [u8]) -> ZipResult<Prepared> {
         return Ok(Prepared::Large(from, metadata));
     }
     let mut builder = ZipFileBuilder::new(name(file), options(&metadata)?)?;
+    // A file that grows meanwhile must not fill the memory.
+    let mut from = from.take(metadata.len());
     loop {
         match from.read(buffer) {
             Ok(0) => break,
@@ -106,11 +109,11 @@ fn add<W: Write>(
 ) -> ZipResult<Option<io::Error>> {
     match prepared {
         Prepared::Small(ready) => zip.add_prepared_file(ready)?,
-        Prepared::Large(mut from, metadata) => {
+        Prepared::Large(from, metadata) => {
             // Deflate may make what cannot be compressed a little larger.
             let large = metadata.len() >= u64::from(u32::MAX) - (64 << 20);
             zip.start_file(name(file), options(&metadata)?.large_file(large))?;
-            io::copy(&mut from, zip)?;
+            io::copy(&mut from.take(metadata.len()), zip)?;
         }
         Prepared::Link(metadata, target) => {
             let target = String::from_utf8(target)
@@ -125,8 +128,12 @@ fn add<W: Write>(
     Ok(None)
 }
 
+/// Names in zip files are text; bytes that are none are escaped, so that names stay apart.
 fn name(file: &Named) -> String {
-    file.name.to_string_lossy().into_owned()
+    match file.name.to_str() {
+        Some(name) => name.to_owned(),
+        None => file.name.as_os_str().as_bytes().escape_ascii().to_string(),
+    }
 }
 
 fn options(metadata: &Metadata) -> ZipResult<FullFileOptions<'static, 'static>> {

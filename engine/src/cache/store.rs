@@ -147,6 +147,8 @@ impl Store {
             Err(Failure::Stream(error)) => return Err(CacheError::Stream(error)),
             Err(Failure::Disk(error)) => return Err(CacheError::disk(&path, error)),
         }
+        // An entry with a key is there for good, so it must be whole even when the power fails.
+        file.as_file().sync_data().map_err(fail)?;
         let bytes = file.as_file().metadata().map_err(fail)?.len();
         fs::create_dir_all(self.directory(slot)).map_err(fail)?;
         let persisted = match key {

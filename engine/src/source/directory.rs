@@ -13,6 +13,8 @@ use walkdir::WalkDir;
 use super::SourceError;
 use super::git::without_login;
 
+const MOST_WARNINGS: usize = 50;
+
 /// What was sent of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Streamed {
@@ -50,6 +52,10 @@ pub(super) fn send(root: Option<&Path>, to: &mut dyn Write) -> Result<Streamed, 
         }
     }
     tar.finish().map_err(SourceError::Send)?;
+    if let Some(more) = streamed.warnings.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
+        streamed.warnings.truncate(MOST_WARNINGS);
+        streamed.warnings.push(format!("… and {more} more"));
+    }
     Ok(streamed)
 }
 

@@ -41,7 +41,7 @@ pub struct GitLogin {
 pub(super) fn fetch(source: &Git, context: &Context<'_>) -> Result<(tempfile::TempDir, String), SourceError> {
     let (url, login) = without_login(&source.url);
     check_location(&url, context.allow_file_protocol)?;
-    let mut git = GitCommand::new(context.timeout, context.allow_file_protocol);
+    let mut git = GitCommand::new(context);
     if source.insecure_ssl {
         git = git.insecure_ssl();
     }

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 use runspan_agent_protocol::Secret;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{GitLogin, SourceError};
+use super::{Context, GitLogin, SourceError};
 
-/// Variables of ours that git may need: to find programs, hosts and keys.
-const INHERITED: [&str; 12] = [
+/// Variables of ours that git may need: to find programs and hosts.
+const INHERITED: [&str; 10] = [
     "PATH",
-    "HOME",
-    "SSH_AUTH_SOCK",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTP_PROXY",
@@ -27,12 +25,15 @@ const INHERITED: [&str; 12] = [
     "no_proxy",
     "TMPDIR",
 ];
+/// Where it finds keys and logins.
+const LOGINS: [&str; 2] = ["HOME", "SSH_AUTH_SOCK"];
 
 /// How git is run for one source.
 #[derive(Clone, Debug)]
 pub(super) struct GitCommand {
     settings: Vec<(String, String)>,
     login: Option<GitLogin>,
+    user_logins: bool,
     protocols: String,
     deadline: Instant,
     timeout: Duration,
@@ -47,8 +48,12 @@ pub(super) struct Ran {
 }
 
 impl GitCommand {
-    pub(super) fn new(timeout: Duration, allow_file_protocol: bool) -> Self {
+    pub(super) fn new(context: &Context<'_>) -> Self {
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut protocols = vec!["https", "http"];
+        // ssh has no other login than the user's.
+        protocols.extend(context.user_logins.then_some("ssh"));
+        protocols.extend(context.allow_file_protocol.then_some("file"));
         Self {
             settings: vec![
                 setting("core.hooksPath", "/dev/null"),
@@ -61,9 +66,10 @@ impl GitCommand {
                 setting("submodule.recurse", "false"),
             ],
             login: None,
-            protocols: if allow_file_protocol { "https:http:ssh:file" } else { "https:http:ssh" }.to_owned(),
-            deadline: Instant::now() + timeout,
-            timeout,
+            user_logins: context.user_logins,
+            protocols: protocols.join(":"),
+            deadline: Instant::now() + context.timeout,
+            timeout: context.timeout,
         }
     }
 
@@ -97,7 +103,7 @@ impl GitCommand {
     pub(super) fn run(&self, directory: &Path, args: &[&str]) -> Result<Ran, SourceError> {
         let mut command = Command::new("git");
         command.args(args).current_dir(directory).env_clear();
-        for name in INHERITED {
+        for name in INHERITED.into_iter().chain(LOGINS.into_iter().filter(|_| self.user_logins)) {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
@@ -211,7 +217,37 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use runspan_archive::Limits;
+
     use super::*;
+
+    fn git(dir: &Path, timeout: Duration) -> GitCommand {
+        GitCommand::new(&Context {
+            identifier: None,
+            work_dir: dir,
+            source_cache: None,
+            timeout,
+            allow_file_protocol: false,
+            user_logins: false,
+            limits: Limits::default(),
+        })
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn hooks_do_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "git init -q .; mkdir -p .git/hooks
+            printf '#!/bin/sh\\ntouch hooked-$(basename $0)\\n' > .git/hooks/post-checkout
+            chmod +x .git/hooks/*; git -c user.name=a -c user.email=b commit -q --allow-empty -m x
+            git checkout -q --detach; test -e hooked-post-checkout; rm hooked*";
+        let made = Command::new("sh").args(["-ec", script]).current_dir(dir.path()).status().unwrap();
+        assert!(made.success(), "the hook runs otherwise");
+        let ran = git(dir.path(), LONG).run(dir.path(), &["checkout", "--quiet", "--detach"]).unwrap();
+        assert!(ran.success, "{ran:?}");
+        assert!(!dir.path().join("hooked-post-checkout").exists());
+    }
 
     #[test]
     fn logins_leave_urls() {
@@ -227,8 +263,8 @@ mod tests {
 
     #[test]
     fn git_that_hangs_is_ended_with_its_children() {
-        let git = GitCommand::new(Duration::from_millis(300), false);
         let dir = tempfile::tempdir().unwrap();
+        let git = git(dir.path(), Duration::from_millis(300));
         let hang = ["-c", "alias.hang=!sleep 30 | sleep 30", "hang"];
         let error = git.run(dir.path(), &hang).unwrap_err();
         assert!(matches!(error, SourceError::GitTimeout(_)), "{error}");
@@ -237,8 +273,8 @@ mod tests {
     #[test]
     fn the_login_is_for_its_host_only() {
         let login = GitLogin { username: "me".into(), password: Secret::new("secret") };
-        let git = GitCommand::new(Duration::from_secs(20), false).login("https://host.test/a/b.git", login);
         let dir = tempfile::tempdir().unwrap();
+        let git = git(dir.path(), LONG).login("https://host.test/a/b.git", login);
         let fill = |host: &str| {
             let script =
                 format!("alias.f=!printf 'protocol=https\\nhost={host}\\n\\n' | git credential fill");

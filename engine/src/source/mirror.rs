@@ -22,6 +22,8 @@ pub(super) fn fetch(fetch: &Fetch<'_>, dir: &Path, cache: &Path, wanted: &Wanted
             mirror.discard()?;
             fetch.fetch(&fetch.git, dir, &fetch.url, wanted)
         }
+        // The remote has the last word.
+        Err(SourceError::ReferenceNotFound { .. }) => fetch.fetch(&fetch.git, dir, &fetch.url, wanted),
         other => other,
     }
 }

@@ -46,6 +46,8 @@ pub struct Context<'a> {
     pub timeout: Duration,
     /// Whether git may read repositories of this machine.
     pub allow_file_protocol: bool,
+    /// Whether git may use the keys and logins of the user who runs this; not for sources that others choose.
+    pub user_logins: bool,
     /// What is too much for a zip file.
     pub limits: Limits,
 }
