@@ -8,9 +8,9 @@ mod list;
 mod pattern;
 mod runner;
 
+use crate::exit_code::Exit;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use crate::exit_code::Exit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
