@@ -120,6 +120,7 @@ fn fetch(
             source_cache: keeps_history.then_some(source_cache.as_path()),
             timeout: FETCH_TIMEOUT,
             allow_file_protocol: request.grants.local_repositories,
+            user_logins: request.grants.local_repositories,
             limits: Limits { entries: MAX_SOURCE_ENTRIES, bytes: MAX_SOURCE_BYTES },
         },
     )
