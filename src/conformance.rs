@@ -20,7 +20,7 @@ use case::{Case, Image};
 use runner::{Outcome, Runner};
 
 /// Check CodeBuild's behaviour case by case.
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Case files, or directories of them.
     #[arg(default_value = "tests/conformance/cases")]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     list: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
     Human,
     Json,

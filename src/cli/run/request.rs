@@ -49,7 +49,12 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
         compute_type: args.compute_type.clone(),
         environment: env_file::variables(&args.env_file, &args.env)?,
         privileged: args.privileged.then_some(true),
-        grants: Grants { privileged: args.privileged, engine_socket: args.grant_docker_socket },
+        grants: Grants {
+            privileged: args.privileged,
+            engine_socket: args.grant_docker_socket,
+            // Who runs the program may read the repositories it names.
+            local_repositories: true,
+        },
         timeout_minutes: args.timeout,
         debug_session: args.debug_session || project.debug_session_enabled,
         shell_on_failure: args.shell_on_failure,
