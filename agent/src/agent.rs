@@ -128,6 +128,7 @@ impl Agent {
     fn end_processes(&self) {
         self.shared.processes.kill_all();
         self.shared.capture.drain(&self.shared.log);
+        self.shared.log.end_output();
     }
 
     fn carry_out(&mut self, id: u64, verb: Verb) -> Result<Reply, AgentError> {

@@ -82,10 +82,17 @@ impl Log {
         self.inner().after_command = true;
     }
 
+    /// Nothing will be printed any more: shows what the mask kept back.
+    pub(crate) fn end_output(&self) {
+        self.inner().flush_held();
+    }
+
     /// Writes an event. Its texts are masked, except replies that the engine goes on working with.
+    ///
+    /// What the mask keeps back stays back: output on both sides of an event is one text to its readers, and a
+    /// secret may lie across it. Only a line of our own parts it.
     pub(crate) fn event(&self, mut event: Event) {
         let mut inner = self.inner();
-        inner.flush_held();
         inner.tell_loss();
         if let Some(mask) = &inner.mask {
             mask_event(&mut event, mask.mask());
@@ -117,7 +124,7 @@ impl Inner {
         self.write_frame();
     }
 
-    /// Shows what the mask kept back: something else follows, so it cannot become a secret any more.
+    /// Shows what the mask kept back: a line of ours follows, or nothing, so it cannot become a secret any more.
     fn flush_held(&mut self) {
         if let Some(mask) = &mut self.mask {
             self.frame.truncate(HEAD);

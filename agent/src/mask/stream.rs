@@ -116,7 +116,7 @@ impl StreamMask {
         }
     }
 
-    /// Appends what was kept back: something else comes in between now.
+    /// Appends what was kept back, because nothing can follow it directly.
     pub(crate) fn flush(&mut self, to: &mut Vec<u8>) {
         if !self.held.is_empty() {
             self.mask.replace(&self.held, true, to);
