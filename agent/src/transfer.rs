@@ -2,8 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use runspan_agent_protocol::{
     Collect, Collected, End, Kind, Purpose, Reply, Unpack, decode, read_frame, write_frame, write_json,
@@ -16,34 +17,61 @@ use crate::shared::{Session, Shared};
 
 /// Bytes of a blob in one frame.
 const PIECE: usize = 256 << 10;
-const DIAL_TIME: Duration = Duration::from_secs(60);
 const DIAL_RETRY: Duration = Duration::from_millis(100);
 
-/// Carries out [`runspan_agent_protocol::Verb::Unpack`].
+/// Carries out [`runspan_agent_protocol::Verb::Unpack`]; anew when the supervisor dies meanwhile and another comes.
 pub(crate) fn unpack(shared: &Shared, request: u64, order: &Unpack) -> Result<Reply, AgentError> {
-    let mut download = Download::open(shared, request).map_err(blob("a download"))?;
-    let result = unpack_from(&mut download, order);
-    shared.control.clear_transfer();
-    if let Some(reason) = shared.control.ended(request) {
-        return Err(AgentError::Ended(reason));
+    loop {
+        let cut = AtomicBool::new(false);
+        let result = Download::open(shared, request, &cut)
+            .map_err(blob("a download"))
+            .and_then(|mut download| unpack_from(&mut download, order));
+        if let Some(result) = settled(shared, request, &cut, result) {
+            return result;
+        }
     }
-    result
 }
 
-/// Carries out [`runspan_agent_protocol::Verb::Collect`].
+/// Carries out [`runspan_agent_protocol::Verb::Collect`]; anew when the supervisor dies meanwhile and another comes.
 pub(crate) fn collect(
     shared: &Shared,
     request: u64,
     order: &Collect,
     session: &Session,
 ) -> Result<Reply, AgentError> {
-    let open = || Upload::open(shared, request);
-    let result = collect_into(open, order, session, &mut |line| shared.log.line(line));
+    let mut is_first = true;
+    loop {
+        let cut = AtomicBool::new(false);
+        let open = || Upload::open(shared, request, &cut);
+        let mut log = |line: &str| {
+            if is_first {
+                shared.log.line(line);
+            }
+        };
+        let result = collect_into(open, order, session, &mut log).map(Reply::Collected);
+        if let Some(result) = settled(shared, request, &cut, result) {
+            return result;
+        }
+        is_first = false;
+    }
+}
+
+/// What came of a transfer; nothing when the line was cut, so that it is to be made again.
+fn settled(
+    shared: &Shared,
+    request: u64,
+    cut: &AtomicBool,
+    result: Result<Reply, AgentError>,
+) -> Option<Result<Reply, AgentError>> {
     shared.control.clear_transfer();
     if let Some(reason) = shared.control.ended(request) {
-        return Err(AgentError::Ended(reason));
+        return Some(Err(AgentError::Ended(reason)));
     }
-    result.map(Reply::Collected)
+    if result.is_err() && cut.load(Ordering::Relaxed) {
+        thread::sleep(DIAL_RETRY);
+        return None;
+    }
+    Some(result)
 }
 
 fn unpack_from(download: &mut impl Read, order: &Unpack) -> Result<Reply, AgentError> {
@@ -52,8 +80,8 @@ fn unpack_from(download: &mut impl Read, order: &Unpack) -> Result<Reply, AgentE
     Ok(Reply::Unpacked { files, bytes })
 }
 
-fn collect_into(
-    open: impl FnOnce() -> io::Result<Upload>,
+fn collect_into<'a>(
+    open: impl FnOnce() -> io::Result<Upload<'a>>,
     order: &Collect,
     session: &Session,
     log: &mut dyn FnMut(&str),
@@ -70,14 +98,12 @@ fn blob(what: &'static str) -> impl FnOnce(io::Error) -> AgentError {
     move |source| AgentError::Blob { what, source }
 }
 
-/// Dials until somebody answers: the supervisor may be starting anew.
+/// Dials until somebody answers: the supervisor may be starting anew. An agent that is left alone for too long ends
+/// this with everything else.
 fn dial_patiently(shared: &Shared, request: u64, purpose: impl Fn() -> Purpose) -> io::Result<UnixStream> {
-    let since = Instant::now();
     loop {
         match dial(shared, purpose()) {
-            Err(_) if since.elapsed() < DIAL_TIME && shared.control.ended(request).is_none() => {
-                thread::sleep(DIAL_RETRY);
-            }
+            Err(_) if shared.control.ended(request).is_none() => thread::sleep(DIAL_RETRY),
             dialled => return dialled,
         }
     }
@@ -85,34 +111,43 @@ fn dial_patiently(shared: &Shared, request: u64, purpose: impl Fn() -> Purpose) 
 
 /// A blob from the supervisor; its end is the supervisor's word that it is whole.
 #[derive(Debug)]
-struct Download {
+struct Download<'a> {
     stream: UnixStream,
     piece: Vec<u8>,
     read: usize,
     ended: bool,
+    /// Whether the line broke.
+    cut: &'a AtomicBool,
 }
 
-impl Download {
-    fn open(shared: &Shared, request: u64) -> io::Result<Self> {
+impl<'a> Download<'a> {
+    fn open(shared: &Shared, request: u64, cut: &'a AtomicBool) -> io::Result<Self> {
         let stream = dial_patiently(shared, request, || Purpose::Download { request })?;
         shared.control.set_transfer(request, stream.try_clone()?);
-        Ok(Self { stream, piece: Vec::new(), read: 0, ended: false })
+        Ok(Self { stream, piece: Vec::new(), read: 0, ended: false, cut })
+    }
+
+    /// The next frame.
+    fn next(&mut self) -> io::Result<Kind> {
+        let next = read_frame(&mut self.stream, &mut self.piece)
+            .and_then(|kind| kind.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+        self.cut.fetch_or(next.is_err(), Ordering::Relaxed);
+        next
     }
 }
 
-impl Read for Download {
+impl Read for Download<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         while self.read == self.piece.len() && !self.ended {
             self.read = 0;
-            match read_frame(&mut self.stream, &mut self.piece)? {
-                Some(Kind::Data) => {}
-                Some(Kind::End) => match decode(&std::mem::take(&mut self.piece))? {
+            match self.next()? {
+                Kind::Data => {}
+                Kind::End => match decode(&std::mem::take(&mut self.piece))? {
                     End::Complete => self.ended = true,
                     End::Failed(reason) => return Err(io::Error::other(reason)),
                     End::Exited(_) => return Err(io::ErrorKind::InvalidData.into()),
                 },
-                Some(_) => return Err(io::ErrorKind::InvalidData.into()),
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => return Err(io::ErrorKind::InvalidData.into()),
             }
         }
         let length = to.len().min(self.piece.len() - self.read);
@@ -124,26 +159,33 @@ impl Read for Download {
 
 /// A blob to the supervisor.
 #[derive(Debug)]
-struct Upload {
+struct Upload<'a> {
     stream: UnixStream,
     piece: Vec<u8>,
+    /// Whether the line broke.
+    cut: &'a AtomicBool,
 }
 
-impl Upload {
-    fn open(shared: &Shared, request: u64) -> io::Result<Self> {
+impl<'a> Upload<'a> {
+    fn open(shared: &Shared, request: u64, cut: &'a AtomicBool) -> io::Result<Self> {
         let stream = dial_patiently(shared, request, || Purpose::Upload { request })?;
         shared.control.set_transfer(request, stream.try_clone()?);
-        Ok(Self { stream, piece: Vec::with_capacity(PIECE) })
+        Ok(Self { stream, piece: Vec::with_capacity(PIECE), cut })
     }
 
-    /// Says how it ended.
+    /// Says how it ended, and waits for the supervisor's word that it has everything.
     fn end(mut self, end: &End) -> io::Result<()> {
         self.flush()?;
-        write_json(&mut self.stream, Kind::End, end)
+        let mut payload = Vec::new();
+        let answered = write_json(&mut self.stream, Kind::End, end)
+            .and_then(|()| read_frame(&mut self.stream, &mut payload))
+            .and_then(|kind| kind.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+        self.cut.fetch_or(answered.is_err(), Ordering::Relaxed);
+        answered.map(drop)
     }
 }
 
-impl Write for Upload {
+impl Write for Upload<'_> {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         let length = from.len().min(PIECE - self.piece.len());
         self.piece.extend_from_slice(&from[..length]);
@@ -155,7 +197,9 @@ impl Write for Upload {
 
     fn flush(&mut self) -> io::Result<()> {
         if !self.piece.is_empty() {
-            write_frame(&mut self.stream, Kind::Data, &self.piece)?;
+            let sent = write_frame(&mut self.stream, Kind::Data, &self.piece);
+            self.cut.fetch_or(sent.is_err(), Ordering::Relaxed);
+            sent?;
             self.piece.clear();
         }
         Ok(())

@@ -137,6 +137,15 @@ impl Link {
         lock(&self.shared.blobs).insert(request, Blob::Download(send));
     }
 
+    /// Takes the upload of a request when it comes for another one; `false` when it has come already.
+    pub fn readdress_upload(&self, from: u64, to: u64) -> bool {
+        let mut blobs = lock(&self.shared.blobs);
+        let waiting = blobs.remove(&from);
+        let is_waiting = waiting.is_some();
+        blobs.extend(waiting.map(|blob| (to, blob)));
+        is_waiting
+    }
+
     /// Forgets a blob that will not be asked for.
     pub fn forget_blob(&self, request: u64) {
         lock(&self.shared.blobs).remove(&request);
@@ -245,13 +254,13 @@ impl Shared {
             Purpose::Events => self.serve_events(stream),
             Purpose::Upload { request } => {
                 let blob = lock(&self.blobs).remove(&request);
-                if let Some(Blob::Upload(receive)) = blob {
-                    let mut blob = BlobReader::new(stream);
-                    receive(&mut blob);
-                    // The sender must not find the line cut because somebody needed only the beginning.
-                    io::copy(&mut blob, &mut io::sink())?;
-                }
-                Ok(())
+                let Some(Blob::Upload(receive)) = blob else { return Ok(()) };
+                let answer = stream.try_clone()?;
+                let mut blob = BlobReader::new(stream);
+                receive(&mut blob);
+                // The sender must not find the line cut because somebody needed only the beginning.
+                io::copy(&mut blob, &mut io::sink())?;
+                write_json(&mut &answer, Kind::End, &End::Complete)
             }
             Purpose::Download { request } => {
                 let blob = lock(&self.blobs).remove(&request);
@@ -393,8 +402,12 @@ impl Read for BlobReader {
             }
         }
         let most = buffer.len().min(self.left);
+        if most == 0 {
+            // Not even an empty read, which would wait for what comes after the end.
+            return Ok(0);
+        }
         let read = self.from.read(&mut buffer[..most])?;
-        if read == 0 && most > 0 {
+        if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.left -= read;

@@ -31,7 +31,7 @@ artifacts:
 "#;
 
 /// Texts whose place in the log is spread over the whole build.
-const MOMENTS: [&str; 10] = [
+const MOMENTS: [&str; 12] = [
     "Phase is DOWNLOAD_SOURCE",
     "Entering phase INSTALL",
     "\ninstall 150\n",
@@ -42,6 +42,8 @@ const MOMENTS: [&str; 10] = [
     "\nslow 15\n",
     "the sum is 200010000\n",
     "\npost_build 25\n",
+    "Expanding base directory path",
+    "Phase complete: UPLOAD_ARTIFACTS",
 ];
 
 fn random(below: usize) -> usize {

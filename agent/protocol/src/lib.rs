@@ -7,7 +7,9 @@
 //!   applied; the agent then sends its spool from that offset on, as it grows, and takes [`Request`]s and
 //!   acknowledgements. The spool *is* a sequence of frames, so bytes go from disk to socket untouched and a
 //!   supervisor that comes back loses nothing and doubles nothing.
-//! - **Upload** and **Download**: one blob, as data frames closed by an end frame; never spooled.
+//! - **Upload** and **Download**: one blob, as data frames closed by an end frame; never spooled. The supervisor
+//!   answers the end of an upload with an end frame of its own, when it has everything. A blob whose connection breaks
+//!   is sent again, from its beginning.
 //!
 //! Requests other than [`Verb::Stop`], [`Verb::Resume`] are carried out in order, one at a time, and each is
 //! answered by exactly one [`Event::Done`]. A request whose id was seen before is ignored, so a supervisor may

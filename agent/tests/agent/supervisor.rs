@@ -406,6 +406,7 @@ fn receive_blob(shared: &Shared, stream: &mut UnixStream) {
     }
     assert_eq!(decode::<End>(&payload).unwrap(), End::Complete);
     shared.state.lock().unwrap().uploads.push(blob);
+    write_json(stream, Kind::End, &End::Complete).unwrap();
 }
 
 fn send_blob(shared: &Shared, stream: &mut UnixStream) {

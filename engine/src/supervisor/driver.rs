@@ -29,8 +29,8 @@ const PIDS: u32 = 32_768;
 const ORPHAN: Duration = Duration::from_secs(600);
 /// Between two samples of resource use.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Between the ids of two requests there is room for orders, numbered by their microsecond.
-const REQUEST_STRIDE: u64 = 1 << 40;
+/// Between the ids of two requests there is room for repetitions, and for orders, numbered by their microsecond.
+pub(super) const REQUEST_STRIDE: u64 = 1 << 40;
 /// How often an order from another process is looked for.
 const POLL: Duration = Duration::from_millis(200);
 

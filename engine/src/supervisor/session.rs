@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::driver::Driver;
+use super::driver::{Driver, REQUEST_STRIDE};
 use super::{EngineError, Order};
 use crate::executor::{ContainerEnd, ExecutorError, Placement};
 use crate::lifecycle::PhaseOutcome;
@@ -124,9 +124,9 @@ impl Session {
         }
     }
 
-    /// Whether a dead supervisor saw this request through: a later one was answered.
+    /// Whether a dead supervisor saw this request through: a later one, which is no repetition of it, was answered.
     pub(super) fn was_followed(&self, id: u64) -> bool {
-        self.replies.keys().any(|other| *other > id)
+        self.replies.keys().any(|other| *other >= id + REQUEST_STRIDE)
     }
 
     /// Forgets an answer that cannot be used, so that the request is made anew under a later id.

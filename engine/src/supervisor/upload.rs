@@ -112,14 +112,15 @@ impl Driver {
     pub(super) async fn collect<T: Send + 'static>(
         &mut self,
         session: &mut Session,
-        collect: Collect,
+        mut collect: Collect,
         receive: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
     ) -> Result<(Collected, Option<T>), Interrupt> {
         let mut id = self.take_request_id();
         let was_followed = session.was_followed(id);
-        if !was_followed && session.forget(id) {
-            // Answered, but the stream died with the supervisor that took it.
-            id = self.take_request_id();
+        while !was_followed && session.forget(id) {
+            // Answered, but the stream died with the supervisor that took it. What there was to say was said.
+            id += 1;
+            collect.log = CollectLog::Quiet;
         }
         let (sender, receiver) = oneshot::channel();
         session.link.expect_upload(
@@ -129,18 +130,25 @@ impl Driver {
                 let _unwanted = sender.send(receive(from));
             }),
         );
-        let reply = session.call_as(self, id, Verb::Collect(collect)).await;
-        if let Ok(Reply::Collected(collected)) = &reply
-            && collected.files > 0
-            && !was_followed
-        {
-            // The answer may be here before the stream was looked at.
-            return Ok((collected.clone(), receiver.await.ok()));
-        }
-        session.link.forget_blob(id);
-        match reply? {
-            Reply::Collected(collected) => Ok((collected, None)),
-            other => Err(session.unexpected(&other)),
+        loop {
+            let reply = session.call_as(self, id, Verb::Collect(collect.clone())).await;
+            if let Ok(Reply::Collected(collected)) = &reply
+                && collected.files > 0
+                && !was_followed
+            {
+                if session.link.readdress_upload(id, id + 1) {
+                    // The stream went to a supervisor that died before it wrote that down.
+                    id += 1;
+                    collect.log = CollectLog::Quiet;
+                    continue;
+                }
+                return Ok((collected.clone(), receiver.await.ok()));
+            }
+            session.link.forget_blob(id);
+            return match reply? {
+                Reply::Collected(collected) => Ok((collected, None)),
+                other => Err(session.unexpected(&other)),
+            };
         }
     }
 
