@@ -37,7 +37,7 @@ impl Exit {
             (_, Some(PhaseType::Submitted | PhaseType::Queued | PhaseType::Provisioning)) => {
                 Self::Infrastructure
             }
-            (Status::Failed, Some(PhaseType::DownloadSource)) => Self::BadInput,
+            (Status::Failed, Some(PhaseType::DownloadSource)) if is_yaml_fault(build) => Self::BadInput,
             (Status::Failed | Status::TimedOut, _) => Self::BuildFailed,
         }
     }
@@ -53,6 +53,15 @@ impl Exit {
             Self::Passed(status) => status,
         }
     }
+}
+
+/// Whether the buildspec could not be used, so that nothing was run.
+fn is_yaml_fault(build: &Build) -> bool {
+    build
+        .phases
+        .iter()
+        .flat_map(|phase| &phase.contexts)
+        .any(|context| context.status_code == "YAML_FILE_ERROR")
 }
 
 impl From<Exit> for ExitCode {

@@ -1,6 +1,7 @@
 //! The flags of `runspan run`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -61,12 +62,12 @@ pub(crate) struct RunArgs {
     /// Give the container the engine's own socket, which is as much as root.
     #[arg(long)]
     pub(super) grant_docker_socket: bool,
-    /// End the build after so many minutes [default: 60].
-    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=2160))]
-    pub(super) timeout: Option<u32>,
-    /// Run every build of the buildspec's `batch`.
+    /// End the build after so many minutes, 2160 at most; parts of a minute are allowed [default: 60].
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    pub(super) timeout: Option<Duration>,
+    /// Run the buildspec's phases as one build, although it has a `batch`.
     #[arg(long)]
-    pub(super) batch: bool,
+    pub(super) no_batch: bool,
     /// Pause when a command fails, with a shell inside.
     #[arg(long)]
     pub(super) shell_on_failure: bool,
@@ -75,4 +76,14 @@ pub(crate) struct RunArgs {
     pub(super) debug_session: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+/// Minutes, with parts.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "expected a number of minutes".to_owned())?;
+    if minutes > 0.0 && minutes <= 2160.0 {
+        Ok(Duration::from_secs_f64(minutes * 60.0))
+    } else {
+        Err("expected more than 0 and at most 2160 minutes".to_owned())
+    }
 }
