@@ -439,7 +439,12 @@ impl Recorder {
     /// [`JournalError`].
     pub fn output(&self, bytes: &[u8], spool_offset: u64) -> Result<()> {
         let mut inner = lock(&self.inner);
-        inner.log.write_all(bytes).map_err(|source| file(&self.home.build(&self.uuid).log(), source))?;
+        if let Err(source) = inner.log.write_all(bytes) {
+            // A part of it may have been written; the next line must not stand behind it.
+            let length = inner.state.log_length;
+            let _cut = inner.log.set_len(length).and_then(|()| inner.log.seek(SeekFrom::Start(length)));
+            return Err(file(&self.home.build(&self.uuid).log(), source));
+        }
         inner.state.log_length += bytes.len() as u64;
         inner.state.spool_offset = spool_offset;
         if let Some(last) = bytes.last() {

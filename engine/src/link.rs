@@ -74,6 +74,8 @@ struct Shared {
 struct Outbox {
     stream: Option<UnixStream>,
     unanswered: BTreeMap<u64, Request>,
+    /// Stops and resumes that the agent was not there for.
+    orders: Vec<Request>,
     acknowledged: u64,
 }
 
@@ -117,9 +119,11 @@ impl Link {
     /// Sends a request, now or as soon as the agent is there, and again when it comes back before it answered.
     pub fn send(&self, request: Request) {
         let mut outbox = lock(&self.shared.outbox);
-        outbox.write(Kind::Request, &request);
+        let is_sent = outbox.write(Kind::Request, &request);
         if !matches!(request.verb, Verb::Stop(_) | Verb::Resume) {
             outbox.unanswered.insert(request.id, request);
+        } else if !is_sent {
+            outbox.orders.push(request);
         }
     }
 
@@ -211,19 +215,19 @@ impl Drop for Link {
 }
 
 impl Outbox {
-    fn write(&mut self, kind: Kind, value: &impl serde::Serialize) {
-        if let Ok(payload) = serde_json::to_vec(value) {
-            self.write_raw(kind, &payload);
-        }
+    /// Whether it went out.
+    fn write(&mut self, kind: Kind, value: &impl serde::Serialize) -> bool {
+        serde_json::to_vec(value).is_ok_and(|payload| self.write_raw(kind, &payload))
     }
 
-    fn write_raw(&mut self, kind: Kind, payload: &[u8]) {
-        if let Some(stream) = &mut self.stream
-            && write_frame(stream, kind, payload).is_err()
-        {
+    fn write_raw(&mut self, kind: Kind, payload: &[u8]) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let is_sent = write_frame(stream, kind, payload).is_ok();
+        if !is_sent {
             let _gone = stream.shutdown(Shutdown::Both);
             self.stream = None;
         }
+        is_sent
     }
 }
 
@@ -286,6 +290,11 @@ impl Shared {
             let unanswered: Vec<Request> = outbox.unanswered.values().cloned().collect();
             for request in &unanswered {
                 outbox.write(Kind::Request, request);
+            }
+            for order in std::mem::take(&mut outbox.orders) {
+                if !outbox.write(Kind::Request, &order) {
+                    outbox.orders.push(order);
+                }
             }
         }
         let mut from = BufReader::with_capacity(2 * CHUNK, stream);

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::harness::{BUSYBOX, COMMAND_LIMIT, Home, Running, home, leftovers, normalise, wait_until};
+use crate::harness::{BUSYBOX, Home, Running, home, leftovers, normalise};
 
 /// Some seconds of output in every phase, with artifacts and exported variables.
 const TALKATIVE: &str = r#"version: 0.2
@@ -111,14 +111,14 @@ fn a_record_says_that_its_supervisor_died_and_the_next_run_sweeps() {
 }
 
 #[test]
-fn doctor_sweeps_what_a_dead_supervisor_left() {
+fn doctor_names_a_dead_build_and_leaves_it_to_be_attached() {
     let Some(home) = home() else { return };
     let running = start(&home);
     running.wait_for("\npre_build 7\n");
     let build = home.build();
     running.kill();
-    home.runspan(["doctor"]).finish().exited(0);
-    wait_until("nothing is left", COMMAND_LIMIT, || leftovers(&build).is_empty().then_some(()));
+    home.runspan(["doctor"]).finish().exited(0).printed(&["the supervisor is gone of talkative:"]);
+    home.runspan(["builds", "attach", &build]).finish().exited(0).printed(&["\npost_build 50\n"]);
     home.assert_nothing_left();
 }
 

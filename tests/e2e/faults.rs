@@ -84,7 +84,7 @@ fn an_unknown_image() {
     home.run(&source, "runspan-test/no-such-image:1")
         .finish()
         .exited(3)
-        .explained(&["runspan-test/no-such-image:1"]);
+        .explained(&["CannotPullContainerError"]);
     let record = home.record(&home.build());
     let (code, message) = record.context("PROVISIONING");
     assert_eq!(code, "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE");
@@ -265,6 +265,6 @@ fn a_full_disk_under_the_artifacts() {
     let ran = home.run(&source, BUSYBOX).arg("--artifacts").arg(disk.path()).finish();
     assert!([1, 3].contains(&ran.code()), "{ran}");
     let record = home.record(&home.build());
-    assert!(record.context("UPLOAD_ARTIFACTS").1.contains("No space left on device"), "{record}");
+    assert!(record.context("UPLOAD_ARTIFACTS").1.contains("no space left in"), "{record}");
     home.assert_nothing_left();
 }

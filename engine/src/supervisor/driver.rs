@@ -237,14 +237,32 @@ impl Driver {
         prepared: Option<Prepared>,
         plan: &Plan,
     ) -> Result<Outcome, EngineError> {
-        let ended = self.phases(&mut session, prepared, plan).await;
-        if let Err(outcome) = ended? {
+        let ended = match self.phases(&mut session, prepared, plan).await {
+            Ok(ended) => ended,
+            Err(error) => return self.give_up(session, error).await,
+        };
+        if let Err(outcome) = ended {
             // The container is gone or must go; nothing more can run in it.
             self.end_phase(&outcome, None)?;
         }
         session.close(&mut self).await;
         if self.life.current() == PhaseType::Finalizing {
             self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        }
+        self.complete()
+    }
+
+    /// Ends a build whose state cannot be written any more, as on a full disk. What its agent had spooled is given back
+    /// to the disk first, so that the record can still say what happened.
+    async fn give_up(mut self, session: Session, error: EngineError) -> Result<Outcome, EngineError> {
+        session.discard(&self).await;
+        let _gone = std::fs::remove_dir_all(self.dir.run());
+        let mut outcome = PhaseOutcome::fault("STATE_ERROR", error.to_string());
+        while self.life.current() != PhaseType::Completed {
+            if self.end_phase(&outcome, None).is_err() {
+                return Err(error);
+            }
+            outcome = PhaseOutcome::Succeeded;
         }
         self.complete()
     }

@@ -158,6 +158,11 @@ impl Session {
             // What cannot be settled now was written down all the same.
             let _unsettled = self.link.settle();
         }
+        self.discard(driver).await;
+    }
+
+    /// Removes the container as it is.
+    pub(super) async fn discard(self, driver: &Driver) {
         self.ended.abort();
         // A container that cannot be removed now carries the label and falls to the next sweep.
         let _left = driver.supervisor.executor.collect(&self.placement).await;
