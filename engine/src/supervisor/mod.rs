@@ -240,7 +240,8 @@ impl Supervisor {
             },
             logs,
             timeout_in_minutes: request
-                .timeout_minutes
+                .timeout_seconds
+                .map(|seconds| u32::try_from(seconds.div_ceil(60)).unwrap_or(u32::MAX))
                 .or(request.project.timeout_in_minutes)
                 .unwrap_or(TIMEOUT_MINUTES),
             queued_timeout_in_minutes: request
