@@ -156,6 +156,9 @@ impl Runner {
         if !run.plain {
             command.arg("--json");
         }
+        if case.id.starts_with("batch/") {
+            command.arg("--batch");
+        }
         for name in case.sources.keys() {
             command.arg("--secondary-source").arg(format!("{name}={}", dir.join(name).display()));
         }

@@ -130,11 +130,6 @@ impl Live {
                 now.usage = usage(now.sample, (event.time, *sample));
                 now.sample = Some((event.time, *sample));
             }
-            Event::Warning { message } => {
-                drop(now);
-                self.note(&format!("warning: {message}"));
-                return;
-            }
             _ => return,
         }
         let parts = [now.phase, &now.usage, &now.command];
