@@ -31,7 +31,7 @@ pub struct BuildRequest {
     pub privileged: Option<bool>,
     /// What the operator of this machine allows.
     pub grants: Grants,
-    /// `timeoutInMinutesOverride`, here in seconds.
+    /// `timeoutInMinutesOverride`, to the second.
     pub timeout_seconds: Option<u64>,
     /// `debugSessionEnabled`: `codebuild-breakpoint` pauses.
     pub debug_session: bool,

@@ -395,8 +395,8 @@ impl Driver {
     /// Seconds until the build times out.
     pub(super) fn seconds_left(&self) -> u64 {
         let passed = Timestamp::now().as_second() - self.build.start_time.as_second();
-        let all = self.request.timeout_seconds.unwrap_or(u64::from(self.build.timeout_in_minutes) * 60);
-        all.saturating_sub(passed.max(0).cast_unsigned())
+        let minutes = u64::from(self.build.timeout_in_minutes);
+        self.request.timeout_seconds.unwrap_or(minutes * 60).saturating_sub(passed.max(0).cast_unsigned())
     }
 
     /// The next order, from this process or from another one's `stop` file.

@@ -62,7 +62,7 @@ pub(crate) struct RunArgs {
     /// Give the container the engine's own socket, which is as much as root.
     #[arg(long)]
     pub(super) grant_docker_socket: bool,
-    /// End the build after so many minutes, 2160 at most; parts of a minute are allowed [default: 60].
+    /// End the build after so many minutes, which may be a fraction [default: 60].
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub(super) timeout: Option<Duration>,
     /// Run the buildspec's phases as one build, although it has a `batch`.
@@ -78,12 +78,28 @@ pub(crate) struct RunArgs {
     pub(super) output: OutputArgs,
 }
 
-/// Minutes, with parts.
+/// CodeBuild's longest timeout.
+const MAX_MINUTES: f64 = 2160.0;
+
 fn minutes(text: &str) -> Result<Duration, String> {
-    let minutes: f64 = text.parse().map_err(|_| "expected a number of minutes".to_owned())?;
-    if minutes > 0.0 && minutes <= 2160.0 {
-        Ok(Duration::from_secs_f64(minutes * 60.0))
-    } else {
-        Err("expected more than 0 and at most 2160 minutes".to_owned())
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= MAX_MINUTES => {
+            Ok(Duration::from_secs((minutes * 60.0).ceil() as u64))
+        }
+        _ => Err(format!("expected minutes, up to {MAX_MINUTES}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_may_be_fractions() {
+        assert_eq!(minutes("1"), Ok(Duration::from_secs(60)));
+        assert_eq!(minutes("0.02"), Ok(Duration::from_secs(2)));
+        for text in ["0", "-1", "soon", "2161", "nan", "inf"] {
+            assert!(minutes(text).is_err(), "{text}");
+        }
     }
 }
