@@ -25,19 +25,20 @@ pub(crate) enum Exit {
 impl Exit {
     /// How a build that is over ended.
     pub(crate) fn of(build: &Build) -> Self {
-        let failed_in = build
+        let failed = build
             .phases
             .iter()
-            .find(|phase| phase.phase_status.is_some_and(|status| status != Status::Succeeded))
-            .map(|phase| phase.phase_type);
-        match (build.build_status, failed_in) {
+            .find(|phase| phase.phase_status.is_some_and(|status| status != Status::Succeeded));
+        let bad_buildspec =
+            failed.is_some_and(|phase| phase.contexts.iter().any(|why| why.status_code == "YAML_FILE_ERROR"));
+        match (build.build_status, failed.map(|phase| phase.phase_type)) {
             (Status::Succeeded, _) => Self::Success,
             (Status::Stopped, _) => Self::Stopped,
             (Status::Fault | Status::InProgress, _) => Self::Infrastructure,
             (_, Some(PhaseType::Submitted | PhaseType::Queued | PhaseType::Provisioning)) => {
                 Self::Infrastructure
             }
-            (Status::Failed, Some(PhaseType::DownloadSource)) => Self::BadInput,
+            (Status::Failed, Some(PhaseType::DownloadSource)) if bad_buildspec => Self::BadInput,
             (Status::Failed | Status::TimedOut, _) => Self::BuildFailed,
         }
     }

@@ -1,10 +1,10 @@
 //! The agent: PID 1 of a build's container. It owns every process of the build, captures and masks what they
 //! print, and spools it with the events of the build to the supervisor.
 //!
-//! Data goes one way: processes write to one pipe ([`capture`]); the [`log`] masks and numbers it together with
-//! events and agent lines; the [`spool`] keeps it until the supervisor has acknowledged it over the [`link`].
-//! Requests come back over the same link to the main thread ([`agent`]), except stops and resumes, which go to
-//! [`control`] at once.
+//! Data goes one way: processes write to one pipe (`capture`); the `log` masks and numbers it together with
+//! events and agent lines; the `spool` keeps it until the supervisor has acknowledged it over the `link`.
+//! Requests come back over the same link to the main thread (`agent`), except stops and resumes, which go to
+//! `control` at once.
 
 mod agent;
 mod build;

@@ -57,12 +57,14 @@ fn repository_path(source: &ProjectSource) -> String {
     format!("/{}", path.join("/"))
 }
 
-/// Every variable that CodeBuild itself sets for this build, in the guide's order.
+/// Every variable that CodeBuild itself sets for this build, in the guide's order. `origin_url` is where a directory
+/// that is a git checkout comes from; empty for none.
 pub fn codebuild_variables(
     build: &Build,
     request: &BuildRequest,
     dirs: &SourceDirs,
     region: &str,
+    origin_url: &str,
 ) -> Vec<(String, String)> {
     let mut all = Vec::with_capacity(32);
     let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
@@ -93,11 +95,11 @@ pub fn codebuild_variables(
     if let Some(version) = &build.resolved_source_version {
         set("CODEBUILD_RESOLVED_SOURCE_VERSION", version);
     }
-    set("CODEBUILD_SOURCE_REPO_URL", &repository_url(&request.source));
+    set("CODEBUILD_SOURCE_REPO_URL", &repository_url(&request.source, origin_url));
     set("CODEBUILD_SOURCE_VERSION", build.source_version.as_deref().unwrap_or_default());
     for (source, version) in &request.secondary_sources {
         let identifier = source.source_identifier.as_deref().unwrap_or_default();
-        set(&format!("CODEBUILD_SOURCE_REPO_URL_{identifier}"), &repository_url(source));
+        set(&format!("CODEBUILD_SOURCE_REPO_URL_{identifier}"), &repository_url(source, ""));
         set(&format!("CODEBUILD_SOURCE_VERSION_{identifier}"), version.as_deref().unwrap_or_default());
     }
     set("CODEBUILD_SRC_DIR", &dirs.primary);
@@ -109,10 +111,11 @@ pub fn codebuild_variables(
     all
 }
 
-fn repository_url(source: &ProjectSource) -> String {
+fn repository_url(source: &ProjectSource, origin_url: &str) -> String {
     let location = source.location.as_deref().unwrap_or_default();
     match source.kind {
         SourceType::NoSource => String::new(),
+        SourceType::Directory => origin_url.to_owned(),
         SourceType::S3 if !location.starts_with("s3://") => format!("s3://{location}"),
         _ => location.to_owned(),
     }

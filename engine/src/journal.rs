@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use runspan_agent_protocol::Reply;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::watch;
 
 use crate::build::Build;
@@ -47,6 +47,8 @@ CREATE TABLE IF NOT EXISTS numbers (
 ) WITHOUT ROWID;
 ";
 
+/// How long another process may hold the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Commits that carry nothing but log progress are at least this far apart.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -647,10 +649,22 @@ pub const fn is_open(status: Status) -> bool {
 fn connect(path: &Path) -> Result<Connection> {
     let open = || {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(20))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         // The journal must survive the supervisor, not the power: NORMAL does not wait for the disk at each commit.
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-        Ok(connection)
+        let modes = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
+        let begin = Instant::now();
+        loop {
+            match connection.execute_batch(modes) {
+                // Of several processes that open a new database, SQLite lets one turn WAL on and has none wait.
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && begin.elapsed() < BUSY_TIMEOUT =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                result => break result.map(|()| connection),
+            }
+        }
     };
     open().map_err(|source| JournalError::Database { path: path.display().to_string(), source })
 }

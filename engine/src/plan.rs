@@ -262,11 +262,15 @@ fn planned_artifact(
     settings: Option<&ProjectArtifacts>,
     project_name: &str,
 ) -> PlannedArtifact {
+    let prefixed = |path: Option<&str>| {
+        let parts: Vec<&str> = block.s3_prefix.as_deref().into_iter().chain(path).collect();
+        (!parts.is_empty()).then(|| parts.join("/"))
+    };
     let target = match settings {
         Some(settings) => {
             let overridden = block.name.clone().filter(|_| settings.override_artifact_name == Some(true));
             ArtifactTarget {
-                path: settings.path.clone(),
+                path: prefixed(settings.path.as_deref()),
                 namespace: settings.namespace_type,
                 name: overridden.or_else(|| settings.name.clone()).unwrap_or_else(|| project_name.to_owned()),
                 packaging: settings.packaging,
@@ -277,7 +281,7 @@ fn planned_artifact(
             let name = block.name.clone().or_else(|| identifier.cloned()).unwrap_or_else(|| "/".into());
             let packaging =
                 if name.ends_with(".zip") { ArtifactPackaging::Zip } else { ArtifactPackaging::None };
-            ArtifactTarget { path: None, namespace: NamespaceType::None, name, packaging }
+            ArtifactTarget { path: prefixed(None), namespace: NamespaceType::None, name, packaging }
         }
     };
     PlannedArtifact {

@@ -31,8 +31,8 @@ pub struct BuildRequest {
     pub privileged: Option<bool>,
     /// What the operator of this machine allows.
     pub grants: Grants,
-    /// `timeoutInMinutesOverride`.
-    pub timeout_minutes: Option<u32>,
+    /// `timeoutInMinutesOverride`, to the second.
+    pub timeout_seconds: Option<u64>,
     /// `debugSessionEnabled`: `codebuild-breakpoint` pauses.
     pub debug_session: bool,
     /// Pause when a command fails.

@@ -97,7 +97,8 @@ impl Session {
     async fn watch(&self, handle: BuildHandle, signals: &mut Signals) -> Result<(Outcome, bool), Failure> {
         let BuildHandle { id, position, control, mut outcome } = handle;
         let (pauses, mut paused) = mpsc::unbounded_channel();
-        let sink = Attentive { inner: self.sink(&id), pauses };
+        let sink =
+            Attentive { inner: self.sink(&id), live: self.live.clone(), quiet: self.output.quiet, pauses };
         let (done, over) = watch::channel(false);
         let mut shown = self.show(&id, position, over, Box::new(sink));
         let mut interrupts = 0_u32;
@@ -244,9 +245,11 @@ fn line_on_stdin() -> oneshot::Receiver<()> {
     enter
 }
 
-/// Passes everything on, and tells of pauses.
+/// Passes everything on, says warnings, and tells of pauses.
 struct Attentive {
     inner: Box<dyn Sink>,
+    live: Live,
+    quiet: bool,
     pauses: mpsc::UnboundedSender<Pause>,
 }
 
@@ -257,8 +260,16 @@ impl Sink for Attentive {
 
     fn event(&mut self, event: &StoredEvent) {
         self.inner.event(event);
-        if let Event::Paused { reason } = event.event {
-            let _gone = self.pauses.send(reason);
+        match &event.event {
+            Event::Paused { reason } => {
+                let _gone = self.pauses.send(*reason);
+            }
+            Event::Warning { message } if !self.quiet => {
+                // What is said of the buildspec is rendered already.
+                let mark = if message.starts_with("warning") { "" } else { "warning: " };
+                self.live.note(&format!("{mark}{}", message.trim_end()));
+            }
+            _ => {}
         }
     }
 

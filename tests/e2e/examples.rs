@@ -251,12 +251,7 @@ fn copy(from: &Path, to: &Path) {
 fn batch_graph() {
     on_each_image(|home, image| {
         let out = home.path("out");
-        let ran = home
-            .run(example("batch-graph"), image)
-            .args(["--batch", "--artifacts"])
-            .arg(&out)
-            .finish()
-            .exited(0);
+        let ran = home.run(example("batch-graph"), image).args(["--artifacts"]).arg(&out).finish().exited(0);
         let text = ran.text();
         for wanted in [
             "compile runs as a build of its own",
@@ -295,11 +290,7 @@ fn batch_graph() {
 fn batch_matrix() {
     on_each_image(|home, image| {
         let out = home.path("out");
-        home.run(example("batch-matrix"), image)
-            .args(["--batch", "--artifacts"])
-            .arg(&out)
-            .finish()
-            .exited(0);
+        home.run(example("batch-matrix"), image).args(["--artifacts"]).arg(&out).finish().exited(0);
         let files = tree(&out);
         let mut made: Vec<_> = files.keys().map(|name| name.rsplit('/').next().unwrap()).collect();
         made.sort_unstable();

@@ -50,13 +50,15 @@ fn nothing_outlives_a_stop() {
 fn a_stop_gives_time_to_clean_up() {
     for mut rig in rigs() {
         rig.configure(|_| {});
-        let order =
-            phase(&["trap 'echo cleaned up; exit 0' TERM; echo started; sleep 1000 & wait"], &[] as &[&str]);
+        let order = phase(
+            &["trap 'echo cleaned up; exit 0' TERM; echo started; while :; do sleep 0.05; done"],
+            &[] as &[&str],
+        );
         let run = rig.send(Verb::RunPhase(order));
         rig.wait_for_log("\nstarted\n");
         rig.stop(StopReason::Stopped, 30_000);
         assert_eq!(rig.done(run), Ok(Reply::Phase(PhaseEnd::Ended(StopReason::Stopped))));
-        assert!(rig.log().contains("\ncleaned up\n"));
+        assert!(rig.log().contains("\ncleaned up\n"), "{}", rig.log());
     }
 }
 

@@ -25,10 +25,58 @@ pub struct BuildBatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
     pub build_batch_status: Status,
+    pub phases: Vec<BuildBatchPhase>,
     pub complete: bool,
     pub build_groups: Vec<BuildGroup>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<serde_json::Value>,
+}
+
+impl BuildBatch {
+    /// Ends the running phase and begins the next.
+    fn advance(&mut self, next: BatchPhaseType, now: Timestamp) {
+        if let Some(phase) = self.phases.last_mut() {
+            let failed = phase.phase_type == BatchPhaseType::InProgress && next != BatchPhaseType::Succeeded;
+            phase.phase_status = Some(if failed { self.build_batch_status } else { Status::Succeeded });
+            phase.end_time = Some(now);
+            phase.duration_in_seconds = Some((now.as_second() - phase.start_time.as_second()).max(0));
+        }
+        self.phases.push(BuildBatchPhase {
+            phase_type: next,
+            phase_status: None,
+            start_time: now,
+            end_time: None,
+            duration_in_seconds: None,
+        });
+    }
+}
+
+/// One of `BuildBatch.phases`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct BuildBatchPhase {
+    pub phase_type: BatchPhaseType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase_status: Option<Status>,
+    pub start_time: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_in_seconds: Option<i64>,
+}
+
+/// `BuildBatchPhaseType`; the last three are how a batch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are CodeBuild's")]
+pub enum BatchPhaseType {
+    Submitted,
+    DownloadBatchspec,
+    InProgress,
+    Succeeded,
+    Failed,
+    Stopped,
 }
 
 /// One of `BuildBatch.buildGroups`.

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
-use super::{BuildBatch, BuildGroup, BuildSummary, Task, expand};
+use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, Task, expand};
 use crate::build::{BuildId, LOCAL_ACCOUNT};
 use crate::journal::Position;
 use crate::lifecycle::Status;
@@ -79,18 +79,25 @@ impl Supervisor {
         let tasks = expand(batch, &config.restrictions).map_err(EngineError::Request)?;
         let project = project_name(&request);
         let id = BuildId::new(&project);
-        let record = BuildBatch {
+        let mut record = BuildBatch {
             arn: format!("arn:aws:codebuild:{}:{LOCAL_ACCOUNT}:build-batch/{id}", self.region),
             build_batch_number: self.journal.next_number(&project, "batch")?,
             project_name: project,
             start_time: Timestamp::now(),
             end_time: None,
             build_batch_status: Status::InProgress,
+            phases: Vec::new(),
             complete: false,
             build_groups: tasks.iter().map(group).collect(),
             reports: Vec::new(),
             id: id.clone(),
         };
+        // The buildspec was read before the batch was asked for.
+        for phase in
+            [BatchPhaseType::Submitted, BatchPhaseType::DownloadBatchspec, BatchPhaseType::InProgress]
+        {
+            record.advance(phase, Timestamp::now());
+        }
         self.journal.save_batch(&record)?;
         let (progress_sender, progress) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
@@ -293,9 +300,9 @@ impl Run {
         if let Some(privileged) = task.env.privileged_mode {
             request.privileged = Some(privileged);
         }
+        // A task's own variables make it what it is, so they beat those of the whole batch.
         let own = task.env.variables.iter().map(|(name, value)| EnvironmentVariable::plain(name, value));
-        // What the user typed beats the file.
-        request.environment = own.chain(self.request.environment.iter().cloned()).collect();
+        request.environment.extend(own);
         request.debug_session |= task.debug_session;
         request.batch = Some(BatchMember {
             arn: self.record.arn.clone(),
@@ -310,11 +317,13 @@ impl Run {
             self.states.iter().zip(&self.tasks).any(|(state, task)| {
                 !task.ignore_failure && !matches!(state, State::Ended(Status::Succeeded))
             });
-        self.record.build_batch_status = match (stopped, failed) {
-            (true, _) => Status::Stopped,
-            (false, true) => Status::Failed,
-            (false, false) => Status::Succeeded,
+        let (status, phase) = match (stopped, failed) {
+            (true, _) => (Status::Stopped, BatchPhaseType::Stopped),
+            (false, true) => (Status::Failed, BatchPhaseType::Failed),
+            (false, false) => (Status::Succeeded, BatchPhaseType::Succeeded),
         };
+        self.record.build_batch_status = status;
+        self.record.advance(phase, Timestamp::now());
         self.record.end_time = Some(Timestamp::now());
         self.record.complete = true;
         let reports = self.merged_reports();

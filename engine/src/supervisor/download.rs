@@ -29,7 +29,7 @@ impl Driver {
         let Some(prepared) = prepared else {
             return Ok(PhaseOutcome::failed("CLIENT_ERROR", "the sources could not be fetched again"));
         };
-        let configure = self.configure(plan, Vec::new());
+        let configure = self.configure(plan, Vec::new(), prepared.origin_url.as_deref());
         session.call(self, Verb::Configure(Box::new(configure))).await?;
         self.say(
             session,
@@ -71,8 +71,12 @@ impl Driver {
         if let Some(variable) = unresolved {
             lines.push("Decrypting parameter store environment variables".into());
             self.say(session, lines).await?;
+            let status_code = match variable.kind {
+                VariableType::SecretsManager => "Secrets Manager Error",
+                VariableType::ParameterStore | VariableType::Plaintext => "CLIENT_ERROR",
+            };
             return Ok(PhaseOutcome::failed(
-                "CLIENT_ERROR",
+                status_code,
                 format!(
                     "the value of {} is in AWS ({}), which this runner does not read yet; give one with `--env {}=VALUE`",
                     variable.name, variable.value, variable.name
@@ -203,6 +207,9 @@ fn one_file(to: &mut dyn Write, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes.len() as u64);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     let mut tar = tar::Builder::new(to);
     tar.append_data(&mut header, name, bytes)?;
     tar.into_inner().map(drop)

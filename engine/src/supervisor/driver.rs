@@ -343,8 +343,19 @@ impl Driver {
     }
 
     /// Environment and rules of this build for the agent.
-    pub(super) fn configure(&self, plan: &Plan, secrets: Vec<Variable>) -> Configure {
-        let own = codebuild_variables(&self.build, &self.request, &self.dirs, &self.supervisor.region);
+    pub(super) fn configure(
+        &self,
+        plan: &Plan,
+        secrets: Vec<Variable>,
+        origin_url: Option<&str>,
+    ) -> Configure {
+        let own = codebuild_variables(
+            &self.build,
+            &self.request,
+            &self.dirs,
+            &self.supervisor.region,
+            origin_url.unwrap_or_default(),
+        );
         let is_own =
             |name: &str| name.starts_with("CODEBUILD_") && own.iter().any(|(other, _)| other == name);
         let mut environment: Vec<Variable> =
@@ -384,7 +395,8 @@ impl Driver {
     /// Seconds until the build times out.
     pub(super) fn seconds_left(&self) -> u64 {
         let passed = Timestamp::now().as_second() - self.build.start_time.as_second();
-        (i64::from(self.build.timeout_in_minutes) * 60 - passed).max(0).cast_unsigned()
+        let minutes = u64::from(self.build.timeout_in_minutes);
+        self.request.timeout_seconds.unwrap_or(minutes * 60).saturating_sub(passed.max(0).cast_unsigned())
     }
 
     /// The next order, from this process or from another one's `stop` file.
@@ -538,7 +550,10 @@ pub(super) fn command_failed(command: &str, exit: &Exit) -> PhaseOutcome {
 fn reason(exit: &Exit) -> String {
     match exit {
         Exit::Status(status) => format!("exit status {status}"),
-        Exit::Signal(signal) => format!("signal {signal}"),
+        // Go's words, which CodeBuild's agent is written in.
+        Exit::Signal(9) => "signal: killed".into(),
+        Exit::Signal(15) => "signal: terminated".into(),
+        Exit::Signal(signal) => format!("signal: {signal}"),
         Exit::OutOfMemory { limit: Some(limit) } => {
             #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
             let gib = *limit as f64 / f64::from(1 << 30);

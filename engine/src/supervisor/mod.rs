@@ -151,8 +151,10 @@ impl Supervisor {
     pub fn start(&self, request: BuildRequest) -> Result<BuildHandle, EngineError> {
         let build = self.new_build(&request)?;
         let dir = self.journal.home().build(build.id.uuid());
-        let recorder = self.journal.create(&build, &request)?;
+        dir.create().map_err(|source| EngineError::State { build: build.id.to_string(), source })?;
+        // Taken before there is a record, or a sweep would find a build that nobody supervises.
         let lock = self.take(&build.id)?;
+        let recorder = self.journal.create(&build, &request)?;
         let (control, orders) = control();
         let recorder = Arc::new(recorder);
         let (id, position) = (build.id.clone(), recorder.follow());
@@ -238,7 +240,8 @@ impl Supervisor {
             },
             logs,
             timeout_in_minutes: request
-                .timeout_minutes
+                .timeout_seconds
+                .map(|seconds| u32::try_from(seconds.div_ceil(60)).unwrap_or(u32::MAX))
                 .or(request.project.timeout_in_minutes)
                 .unwrap_or(TIMEOUT_MINUTES),
             queued_timeout_in_minutes: request

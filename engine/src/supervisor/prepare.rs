@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) warnings: Vec<String>,
     /// The sources with their directories in the container, the primary one first.
     pub(super) sources: Vec<(String, Arc<Fetched>)>,
+    /// Where a directory that is a git checkout comes from.
+    pub(super) origin_url: Option<String>,
     /// Commit of the primary source.
     pub(super) resolved_version: Option<String>,
 }
@@ -87,7 +89,8 @@ fn prepare_now(request: &BuildRequest, build: &Build, dirs: &SourceDirs) -> Resu
     // A directory that is a checkout has a commit too, though its tree may differ from it.
     let head = || primary.origin.as_ref().and_then(|origin| origin.head.clone());
     let resolved_version = primary.resolved_version.clone().or_else(head);
-    Ok(Prepared { text, plan, yaml_location, warnings, sources, resolved_version })
+    let origin_url = primary.origin.as_ref().and_then(|origin| origin.url.clone());
+    Ok(Prepared { text, plan, yaml_location, warnings, sources, origin_url, resolved_version })
 }
 
 /// Fetches one source of the request.

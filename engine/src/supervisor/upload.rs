@@ -48,6 +48,14 @@ impl Driver {
         session: &mut Session,
         artifact: &PlannedArtifact,
     ) -> Result<Result<(), PhaseOutcome>, Interrupt> {
+        let known = &self.request.project.secondary_artifacts;
+        if let Some(identifier) = &artifact.identifier
+            && !known.is_empty()
+            && known.iter().all(|settings| settings.artifact_identifier.as_ref() != Some(identifier))
+        {
+            let message = format!("the project has no secondary artifact `{identifier}`");
+            return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
+        }
         let texts = vec![artifact.base_directory.clone(), artifact.target.name.clone()];
         let [base_directory, name] = <[String; 2]>::try_from(self.evaluate(session, texts).await?)
             .map_err(|_| Interrupt::Failed("the agent expanded a text to none".into()))?;
@@ -215,8 +223,19 @@ impl Driver {
         let dir =
             plan.variables.iter().find(|variable| variable.name == "CODEBUILD_CONFIG_AUTO_DISCOVER_DIR");
         let glob = dir.map_or_else(|| "**/*".to_owned(), |variable| variable.value.clone());
-        self.say(session, [format!("Set report auto-discover timeout to {DISCOVER_SECONDS} seconds")])
-            .await?;
+        self.say(
+            session,
+            [
+                format!("Set report auto-discover timeout to {DISCOVER_SECONDS} seconds"),
+                "Expanding base directory path:  .".into(),
+                "Assembling file list".into(),
+                "Expanding .".into(),
+                "Expanding file paths for base directory .".into(),
+                "Assembling file list".into(),
+                format!("Expanding {glob}"),
+            ],
+        )
+        .await?;
         let started = std::time::Instant::now();
         let globs = ["xml", "trx", "json"].map(|extension| match glob.strip_suffix("**/*") {
             Some(prefix) => format!("{prefix}**/*.{extension}"),

@@ -1,6 +1,7 @@
 //! The flags of `runspan run`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -61,12 +62,12 @@ pub(crate) struct RunArgs {
     /// Give the container the engine's own socket, which is as much as root.
     #[arg(long)]
     pub(super) grant_docker_socket: bool,
-    /// End the build after so many minutes [default: 60].
-    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=2160))]
-    pub(super) timeout: Option<u32>,
-    /// Run every build of the buildspec's `batch`.
+    /// End the build after so many minutes, which may be a fraction [default: 60].
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    pub(super) timeout: Option<Duration>,
+    /// Run the buildspec's phases as one build, although it has a `batch`.
     #[arg(long)]
-    pub(super) batch: bool,
+    pub(super) no_batch: bool,
     /// Pause when a command fails, with a shell inside.
     #[arg(long)]
     pub(super) shell_on_failure: bool,
@@ -75,4 +76,30 @@ pub(crate) struct RunArgs {
     pub(super) debug_session: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+/// CodeBuild's longest timeout.
+const MAX_MINUTES: f64 = 2160.0;
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= MAX_MINUTES => {
+            Ok(Duration::from_secs((minutes * 60.0).ceil() as u64))
+        }
+        _ => Err(format!("expected minutes, up to {MAX_MINUTES}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_may_be_fractions() {
+        assert_eq!(minutes("1"), Ok(Duration::from_secs(60)));
+        assert_eq!(minutes("0.02"), Ok(Duration::from_secs(2)));
+        for text in ["0", "-1", "soon", "2161", "nan", "inf"] {
+            assert!(minutes(text).is_err(), "{text}");
+        }
+    }
 }

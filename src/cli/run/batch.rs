@@ -1,4 +1,4 @@
-//! `runspan run --batch`: many builds at once, their logs side by side.
+//! A buildspec's `batch`: many builds at once, their logs side by side.
 
 use std::io::{self, IsTerminal};
 use std::thread::available_parallelism;
@@ -103,9 +103,7 @@ fn batch_of(request: &BuildRequest) -> Result<Batch, Failure> {
         }
         return Err(Failure::input(format!("{name} cannot be run as a batch: see above")));
     };
-    buildspec.batch.ok_or_else(|| {
-        Failure::input(format!("{name} has no `batch`")).help("leave --batch out to run it as one build")
-    })
+    buildspec.batch.ok_or_else(|| Failure::input(format!("{name} has no `batch`")))
 }
 
 fn conclude(output: OutputArgs, batch: &BuildBatch) {

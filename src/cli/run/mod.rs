@@ -23,11 +23,8 @@ pub(super) async fn run(args: RunArgs, config: Config) -> Result<Exit, Failure> 
     let request = request::request(&args, &config, journal.home())?;
     let session = Session::open(&config, journal, args.executor, args.output).await?;
     session.sweep().await;
-    if args.batch {
+    if !args.no_batch && has_batch(&request) {
         return batch::run(&session, request).await;
-    }
-    if has_batch(&request) {
-        session.live.note("note: the buildspec has a `batch`; this is one build alone. Run all with --batch");
     }
     let handle = session.supervisor.start(request)?;
     session.to_the_end(handle).await

@@ -55,7 +55,7 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
             // Who types the command may read the repositories of this machine anyway.
             local_repositories: true,
         },
-        timeout_minutes: args.timeout,
+        timeout_seconds: args.timeout.map(|timeout| timeout.as_secs()),
         debug_session: args.debug_session || project.debug_session_enabled,
         shell_on_failure: args.shell_on_failure,
         initiator: config.user.clone(),

@@ -1,6 +1,6 @@
 //! The pivot of the house: whatever a job was written in becomes a [`Buildspec`].
 //!
-//! [`parse`] reads a buildspec and says everything that is wrong with it; [`write`] prints one as a person
+//! [`parse`] reads a buildspec and says everything that is wrong with it; [`write()`] prints one as a person
 //! would write it; [`render`] and [`report`] show the diagnostics to people and programs.
 
 mod diagnostic;

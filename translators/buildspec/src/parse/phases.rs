@@ -100,13 +100,22 @@ impl<'a> Decoder<'a> {
 
     fn runtime_versions(&mut self, field: &Field<'a>) -> IndexMap<String, String> {
         let mut versions = IndexMap::new();
+        let mut is_empty = true;
         for field in self.fields(field).into_iter().flat_map(Fields::rest) {
+            is_empty = false;
             match (field.key, field.node.text()) {
                 (Some(key), Some(text)) => {
                     versions.insert(key.text.clone(), text.to_owned());
                 }
                 _ => self.wrong_type(&field, "a version, such as 22, 3.x or latest"),
             }
+        }
+        if is_empty {
+            self.report(
+                Diagnostic::new(Code::MissingKey, "`runtime-versions` names no runtime")
+                    .at(field.key.map_or_else(|| field.place(), |key| key.span))
+                    .help("name one, as in `nodejs: 22`, or remove `runtime-versions`"),
+            );
         }
         versions
     }
