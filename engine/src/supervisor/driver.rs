@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use runspan_agent_protocol::{Configure, Exit, PhaseEnd, Reply, RunPhase, StopReason, Variable, Verb};
+use runspan_agent_protocol::{Exit, PhaseEnd, Reply, RunPhase, StopReason, Verb};
 use runspan_buildspec::OnFailure;
 use tokio::sync::mpsc;
 
@@ -13,22 +13,16 @@ use super::session::{Interrupt, Session};
 use super::{EngineError, Order, Outcome, Supervisor};
 use crate::build::{AutoRetry, Build};
 use crate::cache::Lease;
-use crate::environment::{SourceDirs, codebuild_variables};
+use crate::environment::SourceDirs;
 use crate::event::Event;
-use crate::executor::{Container, ExecutorError, Limits, Network, Placement};
+use crate::executor::Placement;
 use crate::home::{BuildDir, BuildLock};
 use crate::journal::Recorder;
 use crate::lifecycle::{Lifecycle, PhaseOutcome, PhaseType, Status};
-use crate::plan::{Plan, compute};
+use crate::plan::Plan;
 use crate::reports::Report;
 use crate::request::BuildRequest;
 
-/// Processes and threads of one build.
-const PIDS: u32 = 32_768;
-/// An agent without a supervisor ends everything after so long.
-const ORPHAN: Duration = Duration::from_secs(600);
-/// Between two samples of resource use.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Between the ids of two requests there is room for repetitions, and for orders, numbered by their microsecond.
 pub(super) const REQUEST_STRIDE: u64 = 1 << 40;
 /// How often an order from another process is looked for.
@@ -177,59 +171,6 @@ impl Driver {
         self.complete()
     }
 
-    /// Gives the build its container, with the agent running in it.
-    async fn provision(&mut self, plan: &Plan) -> Result<Result<Session, PhaseOutcome>, EngineError> {
-        let limits = match compute(&self.request) {
-            Ok(size) => Limits {
-                memory_bytes: size.map(|(memory, _)| memory),
-                cpus: size.map(|(_, cpus)| cpus),
-                pids: PIDS,
-            },
-            Err(name) => {
-                let message = format!("`{name}` is no compute type; use one as BUILD_GENERAL1_SMALL");
-                return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
-            }
-        };
-        let wants_privileged = self.build.environment.privileged_mode;
-        if wants_privileged && !self.request.grants.privileged {
-            self.warn(
-                "the build asks for privileged mode and does not get it; grant it with `--privileged`",
-            )?;
-        }
-        self.build.environment.privileged_mode = wants_privileged && self.request.grants.privileged;
-        let container = Container {
-            attempt: self.build.id.uuid().to_owned(),
-            image: self.build.environment.image.clone(),
-            registry_login: None,
-            limits,
-            privileged: self.build.environment.privileged_mode,
-            engine_socket: self.request.grants.engine_socket,
-            network: Network::Private,
-            run_dir: self.dir.run(),
-            agent: self.supervisor.agent.clone(),
-            mounts: self.cache_mounts(plan)?,
-        };
-        self.recorder.line("Waiting for agent ping")?;
-        let executor = Arc::clone(&self.supervisor.executor);
-        let (on_progress, id) = (Arc::clone(&self.supervisor.on_progress), self.build.id.clone());
-        let report = move |progress| on_progress(&id, progress);
-        // The agent dials as soon as it runs, so the line is open before.
-        let line = Session::listen(self)?;
-        match self.interruptible(executor.place(&container, &report)).await {
-            Ok(Ok(placement)) => {
-                self.recorder.save_placement(&placement)?;
-                Ok(Ok(Session::new(self, line, placement, false)?))
-            }
-            Ok(Err(error)) => Ok(Err(placing_failed(&error))),
-            Err(outcome) => {
-                let attempt = container.attempt.clone();
-                // What the dropped call had made carries the label.
-                let _left_to_next_sweep = executor.sweep(&move |other| other != attempt).await;
-                Ok(Err(outcome))
-            }
-        }
-    }
-
     /// DOWNLOAD_SOURCE to COMPLETED, from whatever phase is the current one.
     async fn in_container(
         mut self,
@@ -342,56 +283,6 @@ impl Driver {
         Ok(outcome)
     }
 
-    /// Environment and rules of this build for the agent.
-    pub(super) fn configure(
-        &self,
-        plan: &Plan,
-        secrets: Vec<Variable>,
-        origin_url: Option<&str>,
-    ) -> Configure {
-        let own = codebuild_variables(
-            &self.build,
-            &self.request,
-            &self.dirs,
-            &self.supervisor.region,
-            origin_url.unwrap_or_default(),
-        );
-        let is_own =
-            |name: &str| name.starts_with("CODEBUILD_") && own.iter().any(|(other, _)| other == name);
-        let mut environment: Vec<Variable> =
-            own.iter().map(|(name, value)| Variable::new(name.as_str(), value.as_str())).collect();
-        environment.extend(
-            plan.variables
-                .iter()
-                .filter(|variable| variable.kind == crate::project::VariableType::Plaintext)
-                .filter(|variable| !is_own(&variable.name))
-                .map(|variable| Variable::new(variable.name.as_str(), variable.value.as_str())),
-        );
-        let mut mask: Vec<_> = secrets.iter().map(|variable| variable.value.clone()).collect();
-        // Access keys are masked wherever they come from.
-        let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-        mask.extend(
-            environment
-                .iter()
-                .filter(|v| keys.contains(&v.name.as_str()))
-                .map(|variable| variable.value.clone()),
-        );
-        environment.extend(secrets);
-        Configure {
-            environment,
-            mask,
-            shell: plan.shell,
-            carry_state: plan.carry_state,
-            source_dir: self.dirs.primary.clone(),
-            timeout_seconds: self.seconds_left(),
-            orphan_seconds: ORPHAN.as_secs(),
-            breakpoints: self.request.debug_session,
-            pause_on_failure: self.request.shell_on_failure,
-            memory_limit: compute(&self.request).ok().flatten().map(|(memory, _)| memory),
-            sample_interval_ms: SAMPLE_INTERVAL.as_millis().try_into().unwrap_or(1000),
-        }
-    }
-
     /// Seconds until the build times out.
     pub(super) fn seconds_left(&self) -> u64 {
         let passed = Timestamp::now().as_second() - self.build.start_time.as_second();
@@ -427,7 +318,10 @@ impl Driver {
     }
 
     /// Does something that a stop or the end of the build's time may cut short.
-    async fn interruptible<T>(&mut self, work: impl Future<Output = T>) -> Result<T, PhaseOutcome> {
+    pub(super) async fn interruptible<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, PhaseOutcome> {
         let left = Duration::from_secs(self.seconds_left());
         tokio::select! {
             done = work => Ok(done),
@@ -562,18 +456,5 @@ fn reason(exit: &Exit) -> String {
         Exit::OutOfMemory { limit: None } => "killed: out of memory".into(),
         Exit::Ended(_) => "ended from outside".into(),
         Exit::NotStarted(why) => why.clone(),
-    }
-}
-
-/// CodeBuild's words for a container that could not be had.
-fn placing_failed(error: &ExecutorError) -> PhaseOutcome {
-    match error {
-        ExecutorError::Image { .. } => {
-            PhaseOutcome::failed("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", error.to_string())
-        }
-        ExecutorError::Unreachable { .. } => PhaseOutcome::fault("EXECUTOR_UNREACHABLE", error.to_string()),
-        ExecutorError::Start { .. } | ExecutorError::Other { .. } => {
-            PhaseOutcome::fault("EXECUTOR_ERROR", error.to_string())
-        }
     }
 }

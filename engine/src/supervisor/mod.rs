@@ -4,6 +4,7 @@ mod caching;
 mod download;
 mod driver;
 mod prepare;
+mod provision;
 mod runtimes;
 mod session;
 mod sweep;
