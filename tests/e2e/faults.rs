@@ -1,10 +1,13 @@
 //! Bad input and a bad machine: one clear message, the right exit status, a complete record, nothing left behind.
 
+use std::ffi::CString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use tempfile::TempDir;
 
 use crate::harness::{BUSYBOX, DEBIAN, Home, IMAGES, home};
 
@@ -211,22 +214,16 @@ fn memory_that_runs_out_is_named() {
 }
 
 /// A small file system of its own, so that it can be full.
-struct SmallDisk(PathBuf);
+struct SmallDisk(TempDir);
 
 impl SmallDisk {
     /// `None`, loudly, for who may not mount.
-    fn mount(at: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir(&at).unwrap();
-        match mount(
-            "tmpfs",
-            &at,
-            "tmpfs",
-            MountFlags::empty(),
-            Some(&*std::ffi::CString::new(format!("size={size}")).unwrap()),
-        ) {
+    fn mount(size: &str) -> Option<Self> {
+        let at = tempfile::Builder::new().prefix("runspan-e2e-disk-").tempdir().unwrap();
+        let options = CString::new(format!("size={size}")).unwrap();
+        match mount("tmpfs", at.path(), "tmpfs", MountFlags::empty(), Some(&*options)) {
             Ok(()) => Some(Self(at)),
             Err(error) => {
-                use std::io::Write;
                 let _ = writeln!(std::io::stderr(), "SKIPPED: mounting a small disk: {error}; run as root");
                 None
             }
@@ -234,23 +231,23 @@ impl SmallDisk {
     }
 
     fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = unmount(&self.0, UnmountFlags::DETACH);
+        let _ = unmount(self.path(), UnmountFlags::DETACH);
     }
 }
 
 #[test]
 fn a_full_disk_under_the_state_directory() {
     let Some(home) = home() else { return };
-    let Some(disk) = SmallDisk::mount(home.path("disk"), "8m") else { return };
+    let Some(disk) = SmallDisk::mount("8m") else { return };
     let home = home.with_state(disk.path().join("state"));
     let source = one_command(&home, "head -c 67108864 /dev/zero | tr '\\0' x; echo; echo after");
-    home.run(&source, BUSYBOX).finish().exited(3).explained(&["No space left on device", "disk/state"]);
+    home.run(&source, BUSYBOX).finish().exited(3).explained(&["No space left on device", "/state/"]);
     let record = home.record(&home.build());
     assert_eq!(record.status(), "FAULT", "{record}");
     home.assert_nothing_left();
@@ -259,7 +256,7 @@ fn a_full_disk_under_the_state_directory() {
 #[test]
 fn a_full_disk_under_the_artifacts() {
     let Some(home) = home() else { return };
-    let Some(disk) = SmallDisk::mount(home.path("disk"), "1m") else { return };
+    let Some(disk) = SmallDisk::mount("1m") else { return };
     let buildspec = "version: 0.2\nphases: {build: {commands: ['head -c 4194304 /dev/urandom > large']}}\nartifacts: {files: [large]}\n";
     let source = home.source("large", [("buildspec.yml", buildspec)]);
     let ran = home.run(&source, BUSYBOX).arg("--artifacts").arg(disk.path()).finish();
