@@ -13,4 +13,5 @@ mod harness;
 mod journal;
 mod pauses;
 mod source_tree;
+mod sources;
 mod stopping;

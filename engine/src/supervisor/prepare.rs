@@ -1,7 +1,7 @@
 //! What can be done before there is a container: fetch the sources, read the buildspec, make the plan.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use runspan_archive::Limits;
 use runspan_buildspec::{Buildspec, Diagnostic, parse_bytes, render};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use crate::build::Build;
 use crate::environment::SourceDirs;
@@ -164,7 +165,9 @@ fn read_buildspec(
     match choice {
         Some(BuildspecChoice::Inline(text)) => Ok((text.into_bytes(), readonly())),
         Some(BuildspecChoice::File(path)) => {
-            let bytes = read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            let bytes = fs::File::open(&path)
+                .and_then(read)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             Ok((bytes, readonly()))
         }
         chosen => {
@@ -181,7 +184,12 @@ fn read_buildspec(
             let Some(root) = source else {
                 return Err("a build without a source needs its buildspec as text".into());
             };
-            match read(&root.join(path.trim_start_matches('/'))) {
+            // In a tree that others made, a link could name any file of this machine.
+            let opened = match request.source.kind {
+                SourceType::Directory => fs::File::open(root.join(path.trim_start_matches('/'))),
+                _ => open_beneath(root, path.trim_start_matches('/')),
+            };
+            match opened.and_then(read) {
                 Ok(bytes) => Ok((bytes, location)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && named => {
                     Err(format!("stat {location}: no such file or directory"))
@@ -195,10 +203,21 @@ fn read_buildspec(
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > MAX_BUILDSPEC_BYTES {
-        return Err(io::Error::other(format!("{length} bytes are too many for a buildspec")));
+fn read(file: fs::File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BUILDSPEC_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BUILDSPEC_BYTES {
+        return Err(io::Error::other(format!(
+            "more than {MAX_BUILDSPEC_BYTES} bytes are too many for a buildspec"
+        )));
     }
-    fs::read(path)
+    Ok(bytes)
+}
+
+/// Opens a file of a tree without ever leaving the tree.
+fn open_beneath(root: &Path, path: &str) -> io::Result<fs::File> {
+    let root = fs::File::open(root)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    Ok(openat2(&root, path, flags, Mode::empty(), resolve)?.into())
 }
