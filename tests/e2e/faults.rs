@@ -87,7 +87,7 @@ fn an_unknown_image() {
     home.run(&source, "runspan-test/no-such-image:1")
         .finish()
         .exited(3)
-        .explained(&["CannotPullContainerError"]);
+        .explained(&["CannotPullContainerError", "no-such"]);
     let record = home.record(&home.build());
     let (code, message) = record.context("PROVISIONING");
     assert_eq!(code, "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE");

@@ -15,7 +15,7 @@ pub enum ArtifactError {
         reason: &'static str,
     },
     /// There is no room.
-    #[error("no space left in {} for artifact `{name}`; free some and run the build again", directory.display())]
+    #[error("no space left in {} for the artifact{}; free some and run the build again", directory.display(), named(name))]
     DiskFull {
         /// The artifacts directory.
         directory: PathBuf,
@@ -46,4 +46,9 @@ pub enum ArtifactError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// The name in quotes; the primary artifact may have none.
+fn named(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" `{name}`") }
 }

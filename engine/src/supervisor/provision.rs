@@ -68,7 +68,7 @@ impl Driver {
                 self.recorder.save_placement(&placement)?;
                 Ok(Ok(Session::new(self, line, placement, false)?))
             }
-            Ok(Err(error)) => Ok(Err(placing_failed(&error))),
+            Ok(Err(error)) => Ok(Err(placing_failed(&error, &container.image))),
             Err(outcome) => {
                 let attempt = container.attempt.clone();
                 // What the dropped call had made carries the label.
@@ -130,10 +130,12 @@ impl Driver {
 }
 
 /// CodeBuild's words for a container that could not be had.
-fn placing_failed(error: &ExecutorError) -> PhaseOutcome {
+fn placing_failed(error: &ExecutorError, image: &str) -> PhaseOutcome {
     match error {
-        ExecutorError::Image { .. } => {
-            PhaseOutcome::failed("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", error.to_string())
+        ExecutorError::Image { reason } => {
+            // The engine's words do not always name the image.
+            let named = if reason.contains(image) { String::new() } else { format!(" (image {image})") };
+            PhaseOutcome::failed("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", format!("{error}{named}"))
         }
         ExecutorError::Unreachable { .. } => PhaseOutcome::fault("EXECUTOR_UNREACHABLE", error.to_string()),
         ExecutorError::Start { .. } | ExecutorError::Other { .. } => {
