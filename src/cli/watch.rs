@@ -74,6 +74,16 @@ impl Session {
         }
     }
 
+    /// Does this work, and [`Self::sweep`]s: before it where a dead build may hold a network or a lease that the work
+    /// needs, else at its side.
+    pub(super) async fn sweeping<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        if self.journal.unfinished()?.is_empty() {
+            return Ok(tokio::join!(work, self.sweep()).0);
+        }
+        self.sweep().await;
+        Ok(work.await)
+    }
+
     /// Follows a build, and those that are tried in its place, to the end.
     pub(super) async fn to_the_end(&self, mut handle: BuildHandle) -> Result<Exit, Failure> {
         let mut signals = Signals::new()?;

@@ -21,6 +21,10 @@ impl Supervisor {
                 Err(EngineError::Supervised(_)) => live.push(id.uuid().to_owned()),
                 Err(error) => lines.push(format!("build {id} was left as it is: {error}")),
                 Ok(lock) => {
+                    // It may have ended by itself between the look and the lock.
+                    if self.journal.find(id.uuid())?.is_none_or(|now| now.build.build_complete) {
+                        continue;
+                    }
                     if let Some(placement) = &stored.placement
                         && let Err(error) = self.executor.collect(placement).await
                     {

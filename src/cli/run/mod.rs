@@ -22,12 +22,13 @@ pub(super) async fn run(args: RunArgs, config: Config) -> Result<Exit, Failure> 
     let journal = config.journal()?;
     let request = request::request(&args, &config, journal.home())?;
     let session = Session::open(&config, journal, args.executor, args.output).await?;
-    session.sweep().await;
-    if !args.no_batch && has_batch(&request) {
-        return batch::run(&session, request).await;
-    }
-    let handle = session.supervisor.start(request)?;
-    session.to_the_end(handle).await
+    let build = async {
+        if !args.no_batch && has_batch(&request) {
+            return batch::run(&session, request).await;
+        }
+        session.to_the_end(session.supervisor.start(request)?).await
+    };
+    session.sweeping(build).await?
 }
 
 fn has_batch(request: &BuildRequest) -> bool {
