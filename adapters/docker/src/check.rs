@@ -20,20 +20,14 @@ pub fn unreachable(error: &ExecutorError) -> Check {
 }
 
 pub(crate) async fn all(engine: &Engine) -> Vec<Check> {
-    let info = match engine.docker.info().await {
-        Ok(info) => info,
+    let (about, info) = match tokio::try_join!(engine.about(), engine.docker.info()) {
+        Ok(found) => found,
         Err(error) => return vec![unreachable(&engine.failure("asking the engine about itself", &error))],
     };
     let mut checks = vec![
         good(
             "container engine",
-            format!(
-                "{} {}, API {}, at {}",
-                engine.product,
-                engine.version,
-                engine.api(),
-                engine.endpoint.url
-            ),
+            format!("{} {}, API {}, at {}", about.product, about.version, about.api, engine.endpoint.url),
         ),
         storage(&info),
         cgroups(&info),

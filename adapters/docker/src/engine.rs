@@ -1,13 +1,14 @@
 //! The connection to one engine, and its errors in our words.
 
-use std::{error::Error as _, io, path::Path, time::Duration};
+use std::{error::Error as _, io, path::Path, sync::Arc, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
 use runspan_engine::ExecutorError;
+use tokio::sync::OnceCell;
 
 use crate::endpoint::{self, Endpoint, Environment};
 
-/// How long an engine may take to say its version.
+/// How long an engine may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(10);
 /// How long it may take to begin any other answer, in seconds.
 const ANSWER: u64 = 120;
@@ -22,9 +23,17 @@ const JOIN_GROUP: &str = "add yourself to its group (`sudo usermod -aG docker $U
 pub(crate) struct Engine {
     pub(crate) docker: Docker,
     pub(crate) endpoint: Endpoint,
+    about: Arc<OnceCell<About>>,
+}
+
+/// What an engine says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
     pub(crate) product: Product,
     /// The engine's own version, as in `20.10.24`.
     pub(crate) version: String,
+    /// The API version it speaks, as in `1.41`.
+    pub(crate) api: String,
 }
 
 /// Who makes the engine.
@@ -59,7 +68,7 @@ impl Engine {
             .unwrap_or_else(|| nothing(format!("there is no socket at {}", absent.join(" or ")), START)))
     }
 
-    /// Connects and agrees on the API version.
+    /// Connects, and begins to ask what the engine is.
     pub(crate) async fn connect(endpoint: Endpoint) -> Result<Self, ExecutorError> {
         let docker = match endpoint.url.split_once("://") {
             Some(("unix", path)) => Docker::connect_with_unix(path, ANSWER, API_DEFAULT_VERSION),
@@ -70,27 +79,29 @@ impl Engine {
         }
         .map_err(|error| unreachable(&endpoint, &error))?
         .with_request_modifier(url_safe_credentials);
-        let greeting = async {
-            let docker = docker.negotiate_version().await?;
-            let version = docker.version().await?;
-            Ok::<_, Error>((docker, version))
-        };
-        let (docker, version) = tokio::time::timeout(GREETING, greeting)
+        tokio::time::timeout(GREETING, docker.ping())
             .await
             .unwrap_or(Err(Error::RequestTimeoutError))
             .map_err(|error| unreachable(&endpoint, &error))?;
-        let podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
-        Ok(Self {
-            docker,
-            endpoint,
-            product: if podman { Product::Podman } else { Product::Docker },
-            version: version.version.unwrap_or_default(),
-        })
+        let engine = Self { docker, endpoint, about: Arc::default() };
+        // Docker starts other programs to say its version, so the first build does not wait for it.
+        let asking = engine.clone();
+        tokio::spawn(async move { asking.about().await.map(drop) });
+        Ok(engine)
     }
 
-    /// The API version both sides speak, as in `1.41`.
-    pub(crate) fn api(&self) -> String {
-        self.docker.client_version().to_string()
+    /// What the engine is. No request names an API version, so none waits for this.
+    pub(crate) async fn about(&self) -> Result<&About, Error> {
+        let ask = || async {
+            let version = self.docker.version().await?;
+            let podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
+            Ok(About {
+                product: if podman { Product::Podman } else { Product::Docker },
+                version: version.version.unwrap_or_default(),
+                api: version.api_version.unwrap_or_default(),
+            })
+        };
+        self.about.get_or_try_init(ask).await
     }
 
     /// What went wrong while `doing`.

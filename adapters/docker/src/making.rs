@@ -6,7 +6,7 @@ use bollard::{
     query_parameters::{CreateContainerOptions, StartContainerOptions},
 };
 use runspan_engine::ExecutorError;
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     engine::{self, Engine, Product},
@@ -86,18 +86,23 @@ impl Made {
             ExecutorError::Start { image: image.clone(), reason: refusal(&error) }
         };
         let options = CreateContainerOptions { name: Some(container_name), ..Default::default() };
+        let is_made = Notify::new();
         let make_network = async {
-            match network {
+            let made = match network {
                 Some(network) => engine.docker.create_network(network).await.map(|made| Some(made.id)),
                 None => Ok(None),
+            };
+            is_made.notify_one();
+            made
+        };
+        let make_container = async {
+            // Docker looks the network up when the container starts, podman when it is made.
+            if engine.about().await?.product == Product::Podman {
+                is_made.notified().await;
             }
+            engine.docker.create_container(Some(options), container).await
         };
-        let make_container = engine.docker.create_container(Some(options), container);
-        // Docker looks the network up when the container starts, podman when it is made.
-        let (network, container) = match engine.product {
-            Product::Docker => tokio::join!(make_network, make_container),
-            Product::Podman => (make_network.await, make_container.await),
-        };
+        let (network, container) = tokio::join!(make_network, make_container);
         self.network = network.as_ref().ok().cloned().flatten();
         self.container = container.as_ref().ok().map(|made| made.id.clone());
         network.map_err(fail)?;
