@@ -1,4 +1,4 @@
-//! Zip files, written to a stream; small files are deflated on several threads.
+//! Zip files, written to a stream; files are read, and deflated where that is much of the work, on several threads.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
@@ -17,6 +17,8 @@ use super::collect::{open_file, skip};
 use super::names::Named;
 use super::{FilesError, Kind};
 
+/// Setting up a deflater of its own costs more than deflating so little, so the writer's own one does it.
+const TINY: u64 = 64 << 10;
 /// Larger files are streamed, not held in memory.
 const SMALL: u64 = 4 << 20;
 /// Files that wait for each thread's turn.
@@ -25,6 +27,7 @@ const MOST_THREADS: usize = 4;
 
 /// A file on its way into the zip.
 enum Prepared {
+    Tiny(Vec<u8>, Metadata),
     Small(PreparedZipFile),
     Large(File, Metadata),
     Link(Metadata, Vec<u8>),
@@ -87,9 +90,16 @@ fn prepare(file: &Named, buffer: &mut [u8]) -> ZipResult<Prepared> {
     if metadata.len() > SMALL {
         return Ok(Prepared::Large(from, metadata));
     }
-    let mut builder = ZipFileBuilder::new(name(file), options(&metadata)?)?;
     // A file that grows meanwhile must not fill the memory.
     let mut from = from.take(metadata.len());
+    if metadata.len() <= TINY {
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+        return Ok(match from.read_to_end(&mut bytes) {
+            Ok(_) => Prepared::Tiny(bytes, metadata),
+            Err(error) => Prepared::Skipped(error),
+        });
+    }
+    let mut builder = ZipFileBuilder::new(name(file), options(&metadata)?)?;
     loop {
         match from.read(buffer) {
             Ok(0) => break,
@@ -108,6 +118,10 @@ fn add<W: Write>(
     prepared: Prepared,
 ) -> ZipResult<Option<io::Error>> {
     match prepared {
+        Prepared::Tiny(bytes, metadata) => {
+            zip.start_file(name(file), options(&metadata)?)?;
+            zip.write_all(&bytes)?;
+        }
         Prepared::Small(ready) => zip.add_prepared_file(ready)?,
         Prepared::Large(from, metadata) => {
             // Deflate may make what cannot be compressed a little larger.
