@@ -1,0 +1,176 @@
+"""The measurements: each gives the rows of the table that it can speak for."""
+
+import shutil
+import time
+
+from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, command_seconds, docker, median,
+                     phase_seconds, process)
+
+MIB = 1 << 20
+LINE = "x" * 99  # and its end: 100 bytes
+
+
+class Row:
+    """One line of the table; the aim is a text, and whether it was met where there is one."""
+
+    def __init__(self, what, ours, floor_name, floor, unit, aim="", met=None):
+        self.what, self.ours, self.floor_name, self.floor = what, ours, floor_name, floor
+        self.unit, self.aim, self.met = unit, aim, met
+
+
+def buildspec(*commands, rest=""):
+    lines = "".join(f"      - |\n        {command}\n" for command in commands)
+    return f"version: 0.2\nphases:\n  build:\n    commands:\n{lines}{rest}"
+
+
+def per_command(builds, rounds):
+    """200 commands of `true` in one phase, over a phase with one command."""
+    count = 200
+    many = builds.source("many", buildspec(*["true"] * count))
+    one = builds.source("one", buildspec("true"))
+    docker("run", "-d", "--rm", "--name", NAME, BUSYBOX, "sleep", "600")
+    ours, scripts, execs = [], [], []
+    # Busybox tells no fractions of a second, but the kernel tells hundredths: 1000 scripts are enough.
+    loop = ("echo true > /s; read a b < /proc/uptime; i=0; while [ $i -lt 1000 ]; do sh /s; i=$((i+1)); done; "
+            "read c d < /proc/uptime; echo $a $c")
+    try:
+        for _ in range(rounds):
+            base = phase_seconds(builds.events(one, BUSYBOX), "BUILD")
+            whole = phase_seconds(builds.events(many, BUSYBOX), "BUILD")
+            ours.append((whole - base) / (count - 1) * 1000)
+            begin, end = docker("exec", NAME, "sh", "-c", loop, keep=True).output.split()
+            scripts.append(float(end) - float(begin))  # of a thousand: milliseconds each
+            execs.extend(docker("exec", NAME, "sh", "-c", "true").whole * 1000 for _ in range(10))
+    finally:
+        docker("rm", "-f", NAME)
+    mine = median(ours)
+    what = "a command of `true`, of 200 in one phase"
+    yield Row(what, mine, "`sh` loop that runs a script each", median(scripts), "ms", "<= 3 ms", mine <= 3)
+    yield Row(what, mine, "`docker exec` each", median(execs), "ms")
+
+
+def first_command(builds, rounds):
+    """From the start of the process to the first command's output, and to its end."""
+    mark = b"out-42"
+    echo = "echo out-$((40+2))"
+    source = builds.source("first", buildspec(echo))
+    ours, run, fresh = [], [], []
+    network = f"{NAME}-network"
+
+    def on_fresh_network():
+        start = time.monotonic()
+        docker("network", "create", network)
+        created = time.monotonic() - start
+        try:
+            ended = docker("run", "--rm", "--network", network, BUSYBOX, "sh", "-c", echo, marker=mark)
+        finally:
+            docker("network", "rm", network)
+        return created + ended.first, time.monotonic() - start
+
+    builds.run(source, BUSYBOX, marker=mark)
+    for _ in range(rounds):
+        ended = docker("run", "--rm", BUSYBOX, "sh", "-c", echo, marker=mark)
+        run.append((ended.first, ended.whole))
+        ended = builds.run(source, BUSYBOX, marker=mark)
+        ours.append((ended.first, ended.whole))
+        fresh.append(on_fresh_network())
+
+    def middle(pairs, which):
+        return median(pair[which] for pair in pairs) * 1000
+
+    builds.trivial = middle(ours, 1) / 1000
+    over = middle(ours, 0) - middle(run, 0)
+    yield Row("start of the program to the first command's output", middle(ours, 0), "`docker run`",
+              middle(run, 0), "ms", f"<= 60 ms over it (is {over:.0f})", over <= 60)
+    yield Row("the same", middle(ours, 0), "`docker run` on a network made for it", middle(fresh, 0), "ms")
+    yield Row("a whole build of one command", middle(ours, 1), "`docker run`", middle(run, 1), "ms")
+    yield Row("the same", middle(ours, 1), "`docker run` on a network made for it and removed",
+              middle(fresh, 1), "ms")
+
+
+def log(builds, rounds):
+    """512 MiB of lines, and 256 MiB on one line, through everything that a log goes through."""
+    lines = 512 * MIB
+    shapes = {
+        "log of 512 MiB in lines": (lines, f"yes {LINE} | head -c {lines}"),
+        "one line of 256 MiB": (256 * MIB, f"head -c {256 * MIB} /dev/zero | tr '\\0' x"),
+    }
+    for what, (size, command) in shapes.items():
+        source = builds.source("log", buildspec(command))
+        secret = ("--env", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+        ours, pipe = [], []
+        for _ in range(rounds):
+            ended = builds.run(source, DEBIAN, *secret)
+            ours.append(ended.whole - builds.trivial)
+            pipe.append(process(["sh", "-c", f"{command} | cat > /dev/null"]).whole)
+        # Once: it takes long, and lies far away.
+        attached = docker("run", "--rm", DEBIAN, "sh", "-c", command).whole
+        speed = size / MIB / median(ours)
+        slow = size / MIB / attached
+        is_lines = size == lines
+        yield Row(what, speed, "raw pipe", size / MIB / median(pipe), "MiB/s",
+                  ">= 200 MB/s" if is_lines else "", speed * 1.048576 >= 200 if is_lines else None)
+        yield Row("the same", speed, "`docker run` attached", slow, "MiB/s", ">= 5 times" if is_lines else "",
+                  speed >= 5 * slow if is_lines else None)
+
+
+def memory(builds, _rounds):
+    """Peak memory of the supervisor while a build logs."""
+    size = 1024 * MIB
+    source = builds.source("memory", buildspec(f"yes {LINE} | head -c {size}"))
+    mine = builds.run(source, DEBIAN, peak=True).peak_kib / 1024
+    client = docker("run", "--rm", DEBIAN, "sh", "-c", f"yes {LINE} | head -c {64 * MIB}", peak=True).peak_kib / 1024
+    yield Row("peak memory while 1 GiB is logged", mine, "`docker run`'s client, 64 MiB", client, "MiB",
+              "< 40 MiB", mine < 40)
+
+
+def artifact(builds, rounds):
+    """100,000 small files made into a zip file."""
+    make = ("python3 -c \"import os, random; random.seed(1); "
+            "text = ' '.join('%x' % random.randrange(1 << 20) for _ in range(9000)); "
+            "[os.makedirs('tree/%03d' % d) for d in range(100)]; "
+            "[open('tree/%03d/%04d.txt' % (n % 100, n // 100), 'w').write(text[n % 40000:][:n * 7919 % 2000]) "
+            "for n in range(100000)]\"")
+    rest = "artifacts:\n  name: tree.zip\n  base-directory: tree\n  files: ['**/*']\n"
+    source = builds.source("artifact", buildspec(make, "cd tree && zip -q -r -6 /tmp/floor.zip . && cd ..", rest=rest))
+    ours, floor = [], []
+    for _ in range(rounds):
+        out = builds.home / "out"
+        events = builds.events(source, DEBIAN, "--artifacts", str(out))
+        ours.append(phase_seconds(events, "UPLOAD_ARTIFACTS"))
+        floor.append(command_seconds(events, "zip -q"))
+        shutil.rmtree(out)
+    mine, theirs = median(ours), median(floor)
+    yield Row("artifact of 100,000 small files, zipped", mine, "`zip -r -6` in the container", theirs, "s",
+              "not slower", mine <= theirs)
+
+
+def check(builds, rounds):
+    """10,000 buildspecs checked."""
+    found = sorted(path for folder in ("examples", "tests") for path in (ROOT / folder).rglob("*.yml")
+                   if "phases:" in path.read_text(errors="replace"))
+    if not found:
+        raise Failed("there are no buildspecs below examples and tests")
+    tree = builds.home / "check"
+    for number in range(10_000):
+        directory = tree / f"{number // 100:02}"
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found[number % len(found)], directory / f"buildspec-{number}.yml")
+    ours, floor = [], []
+    for _ in range(rounds):
+        # Some of the tests' buildspecs are wrong on purpose, so the exit status says nothing.
+        ours.append(process(["sh", "-c", f"{PROGRAM} check {tree}; test $? -lt 3"]).whole)
+        floor.append(process(["sh", "-c", f"cat {tree}/*/*.yml"]).whole)
+    mine = median(ours)
+    yield Row("`check` of 10,000 buildspecs", mine, "`cat` of them", median(floor), "s", "< 5 s", mine < 5)
+
+
+#: In the order of the table, with how often each is repeated.
+ALL = {
+    "command": (per_command, 5),
+    "first": (first_command, 15),
+    "log": (log, 3),
+    "memory": (memory, 1),
+    "artifact": (artifact, 3),
+    "check": (check, 5),
+}
