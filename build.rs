@@ -52,7 +52,9 @@ fn build() -> Result<PathBuf> {
         .current_dir(&root);
     if variable("PROFILE")? == "debug" {
         // Whoever edits the agent should not wait for link-time optimisation.
-        cargo.args(["--config", "profile.agent.lto=false", "--config", "profile.agent.codegen-units=16"]);
+        for setting in ["lto=false", "codegen-units=16", "incremental=true"] {
+            cargo.arg("--config").arg(format!("profile.agent.{setting}"));
+        }
     }
     // What the outer cargo, clippy and coverage tools set is meant for the outer build.
     for (name, _) in env::vars_os() {

@@ -126,6 +126,7 @@ async fn registry_of_nothing(listener: UnixListener) {
         }
         let request = String::from_utf8(request).unwrap();
         let (status, body) = match request.split(' ').nth(1).unwrap() {
+            path if path.ends_with("/_ping") => ("200 OK", "OK"),
             path if path.ends_with("/version") => ("200 OK", r#"{"ApiVersion":"1.41","Version":"20.10.24"}"#),
             path if path.contains("/images/create") => (
                 "200 OK",
