@@ -1,5 +1,6 @@
 //! The conformance suite, as `runspan conformance` runs it, against Docker.
 
+use std::io::Write as _;
 use std::process::Command;
 
 /// Cases at once: most of a case is waiting for the engine.
@@ -19,7 +20,7 @@ fn docker_behaves_as_codebuild() {
     if let Some(missing) = images.into_iter().find(|image| !has(image)) {
         let message = format!("no Docker engine with {missing}; tests/images/make makes the images");
         assert!(std::env::var_os("RUNSPAN_REQUIRE_SERVICES").is_none(), "{message}");
-        eprintln!("SKIPPED: the conformance suite: {message}");
+        drop(writeln!(std::io::stderr(), "SKIPPED: the conformance suite: {message}"));
         return;
     }
     let output = Command::new(env!("CARGO_BIN_EXE_runspan"))

@@ -72,7 +72,10 @@ impl Rig {
         if can.is_ok_and(|status| status.success()) {
             Some(Self::start_as(As::Init))
         } else {
-            eprintln!("SKIPPED: `unshare --fork --pid --mount-proc` does not work here (it needs root)");
+            drop(writeln!(
+                std::io::stderr(),
+                "SKIPPED: `unshare --fork --pid --mount-proc` does not work here (it needs root)"
+            ));
             None
         }
     }
