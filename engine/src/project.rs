@@ -2,7 +2,6 @@
 //!
 //! Source: CodeBuild API, `CreateProject` and `Project`. Members that mean nothing here are accepted and kept out.
 
-use runspan_agent_protocol::Secret;
 use serde::{Deserialize, Serialize};
 
 /// A build project. Everything has a default, so a file says only what differs.
@@ -278,15 +277,6 @@ pub struct BuildBatchConfig {
 pub struct BatchRestrictions {
     pub maximum_builds_allowed: Option<u32>,
     pub compute_types_allowed: Vec<String>,
-}
-
-/// A secret's value with the variable it goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvedSecret {
-    /// The variable.
-    pub name: String,
-    /// Its value.
-    pub value: Secret,
 }
 
 /// Why a project file cannot be used.

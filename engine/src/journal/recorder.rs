@@ -105,11 +105,6 @@ impl Recorder {
         self.phase_request
     }
 
-    /// Spool offset that a reconnecting agent resumes from: all before it is committed.
-    pub fn committed_offset(&self) -> u64 {
-        lock(&self.inner).committed
-    }
-
     /// Spool offset up to which everything was recorded, committed or not.
     pub fn spool_offset(&self) -> u64 {
         lock(&self.inner).state.spool_offset
