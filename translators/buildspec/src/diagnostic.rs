@@ -81,7 +81,9 @@ impl StatusCode {
 }
 
 impl Diagnostic {
-    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+    /// A fault of the file as a whole.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -93,22 +95,30 @@ impl Diagnostic {
         }
     }
 
-    pub(crate) fn at(mut self, span: Span) -> Self {
+    /// Says where.
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Self {
         self.span = Some(span);
         self
     }
 
-    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
+    /// Says a few words at the underlined text.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// Says what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    pub(crate) fn related(mut self, span: Span, label: impl Into<String>) -> Self {
+    /// Points to a second place.
+    #[must_use]
+    pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
         self.related.push(Related { span, label: label.into() });
         self
     }
@@ -177,7 +187,7 @@ impl Span {
     }
 
     /// The part of `bytes` on its first line.
-    pub(crate) fn of(source: &str, bytes: Range<usize>) -> Self {
+    pub fn of(source: &str, bytes: Range<usize>) -> Self {
         let before = &source[..floor(source, bytes.start)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
@@ -251,6 +261,14 @@ codes! {
         UnknownDependency = "unknown-dependency",
         /// Builds of a batch depend on each other in a circle.
         DependencyCycle = "dependency-cycle",
+        /// The text is not what the language of the file allows.
+        Syntax = "syntax",
+        /// An expression of a workflow cannot be read or has no value.
+        Expression = "expression",
+        /// A job, step, definition or file that is named is not there.
+        UnknownReference = "unknown-reference",
+        /// Something contains or calls itself.
+        Recursion = "recursion",
     }
     Warning {
         /// A key is not known and has no effect.
@@ -277,7 +295,7 @@ codes! {
 }
 
 /// Text of a file inside a message: in backticks, control characters escaped, cut when long.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut out = String::from("`");
     for (count, c) in text.chars().enumerate() {

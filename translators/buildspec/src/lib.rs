@@ -11,6 +11,7 @@ mod render;
 pub mod report;
 mod suggest;
 mod syntax;
+mod translation;
 mod write;
 pub mod yaml;
 
@@ -18,4 +19,5 @@ pub use diagnostic::*;
 pub use model::*;
 pub use parse::{Parsed, parse, parse_bytes};
 pub use render::render;
+pub use translation::*;
 pub use write::{Comments, write};
