@@ -14,6 +14,10 @@ use crate::failure::Failure;
 pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("RUNSPAN_HOME", "State: builds, logs, caches [default: $XDG_STATE_HOME/runspan]"),
     ("RUNSPAN_IMAGE", "Image of builds that neither --image nor a project gives one"),
+    (
+        "RUNSPAN_NETWORK_RANGE",
+        "Addresses of builds' private networks [default: 10.213.0.0/16, or others that are free]",
+    ),
     ("AWS_REGION, AWS_DEFAULT_REGION", "Region that builds see [default: us-east-1]"),
     ("DOCKER_HOST", "Where the container engine listens"),
     ("NO_COLOR", "No colours, whatever its value"),

@@ -16,6 +16,14 @@ pub trait PrivateNetwork: Send + Sync {
     /// When the host's own settings cannot be read.
     fn resolver(&self) -> Result<Resolver, NetworkError>;
 
+    /// Does what needs no namespace yet, so that [`attach`](Self::attach) is quick; nobody has to call it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn prepare(&self) -> Result<(), NetworkError> {
+        Ok(())
+    }
+
     /// Joins a namespace to the outside. It must have no interface yet but loopback, which is brought up too.
     ///
     /// # Errors

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use runspan_docker::DockerExecutor;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress};
+use runspan_engine::{
+    Check, Container, ContainerEnd, Executor, ExecutorError, Placement, PrivateNetwork, Progress,
+};
+use runspan_network::{HostNetwork, ParseRangeError, Settings};
 
 use crate::failure::Failure;
 
@@ -26,13 +29,28 @@ pub(crate) async fn connect(choice: Choice) -> Result<Arc<dyn Executor>, Failure
         Choice::Sandbox => Err(Failure::input("the sandbox executor is not in this version")
             .help("use --executor docker, with Docker or podman running")),
         Choice::Auto | Choice::Docker => match DockerExecutor::connect().await {
-            Ok(docker) => Ok(Arc::new(docker)),
+            Ok(docker) => Ok(Arc::new(match private_network()? {
+                Some(network) => docker.with_network(network),
+                None => docker,
+            })),
             Err(ExecutorError::Unreachable { engine, reason, remedy }) => {
                 Ok(Arc::new(Unreachable { engine, reason, remedy }))
             }
             Err(error) => Err(error.into()),
         },
     }
+}
+
+/// Private networks, where this user and machine can have them; Docker has its own otherwise.
+fn private_network() -> Result<Option<Arc<dyn PrivateNetwork>>, Failure> {
+    let range = match std::env::var("RUNSPAN_NETWORK_RANGE").ok().filter(|range| !range.is_empty()) {
+        Some(range) => {
+            Some(range.parse().map_err(|error: ParseRangeError| Failure::input(error.to_string()))?)
+        }
+        None => None,
+    };
+    let network = HostNetwork::open(Settings { range, ..Settings::default() });
+    Ok(network.ok().map(|network| Arc::new(network) as Arc<dyn PrivateNetwork>))
 }
 
 /// An engine that does not answer.

@@ -5,7 +5,7 @@ use std::fs;
 use runspan_engine::{Check, CheckState, NetworkError};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::{host::HostNetwork, links::Netlink, range::PREFIX, resolver::RELAY};
+use crate::{host::HostNetwork, links::Netlink, range::PREFIX, resolver::RELAY, survey::Survey};
 
 const NAME: &str = "private networks";
 /// From here on the rules can ask where a packet came from when it leaves.
@@ -60,7 +60,7 @@ pub(crate) fn all(network: &HostNetwork) -> Vec<Check> {
 fn findings(network: &HostNetwork) -> Result<Vec<Check>, NetworkError> {
     prerequisites()?;
     let mut netlink = Netlink::new();
-    let survey = network.survey(&mut netlink)?;
+    let survey = Survey::take(&mut netlink)?;
     let range = survey.range(network.range())?;
     let names = network.names()?;
     let servers = match names.relay {

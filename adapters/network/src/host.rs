@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     hash::{Hash, Hasher},
+    net::Ipv4Addr,
     os::{
         fd::BorrowedFd,
         unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -70,7 +71,7 @@ impl HostNetwork {
         check::prerequisites()?;
         let network = Self { settings };
         network.names()?;
-        network.survey(&mut Netlink::new())?.range(network.settings.range)?;
+        Survey::take(&mut Netlink::new())?.range(network.settings.range)?;
         Ok(network)
     }
 
@@ -91,10 +92,6 @@ impl HostNetwork {
         })
     }
 
-    pub(crate) fn survey(&self, netlink: &mut Netlink) -> Result<Survey, NetworkError> {
-        Survey::take(netlink)
-    }
-
     pub(crate) fn range(&self) -> Option<Range> {
         self.settings.range
     }
@@ -113,31 +110,37 @@ impl HostNetwork {
         Ok(Lock { _file: file })
     }
 
+    /// Makes the rules, where they are not yet as they must be.
+    fn ensure_rules(
+        &self,
+        netlink: &mut Netlink,
+        survey: &Survey,
+        relay: Option<Ipv4Addr>,
+        _lock: &Lock,
+    ) -> Result<(), NetworkError> {
+        let uplinks = survey.uplinks();
+        let bridges = uplinks.iter().filter(|link| link.kind == "bridge");
+        let bridge_uplinks = bridges.map(|link| link.name.clone()).collect();
+        netlink.ensure_rules(&chains(&Circumstances { bridge_uplinks, relay }))?;
+        uplinks.iter().try_for_each(|uplink| sysctl::forward(&uplink.name))
+    }
+
     /// Makes the pair of interfaces and the rules that it is subject to; both ends are still down.
     fn join(
         &self,
         netlink: &mut Netlink,
         attempt: &str,
         namespace: BorrowedFd<'_>,
-        relay: Option<std::net::Ipv4Addr>,
+        relay: Option<Ipv4Addr>,
     ) -> Result<(Slot, u32), NetworkError> {
-        let survey = self.survey(netlink)?;
+        let survey = Survey::take(netlink)?;
         let range = survey.range(self.settings.range)?;
-        let _lock = self.lock()?;
+        let lock = self.lock()?;
         let slot = take_slot(netlink, range, attempt, survey.mtu(), namespace)?;
         let index = netlink.index(&slot.interface)?;
-        let uplinks = survey.uplinks();
-        let bridges = uplinks.iter().filter(|link| link.kind == "bridge");
-        let bridge_uplinks = bridges.map(|link| link.name.clone()).collect();
         let made = netlink
             .set_alias(index, &format!("{ALIAS}{attempt}"))
-            .and_then(|()| netlink.ensure_rules(&chains(&Circumstances { bridge_uplinks, relay })))
-            .and_then(|()| {
-                for uplink in &uplinks {
-                    sysctl::forward(&uplink.name)?;
-                }
-                Ok(())
-            });
+            .and_then(|()| self.ensure_rules(netlink, &survey, relay, &lock));
         match made {
             Ok(()) => Ok((slot, index)),
             Err(error) => {
@@ -147,36 +150,38 @@ impl HostNetwork {
         }
     }
 
-    /// Removes the interfaces that `is_unwanted` by their attempt, and the rules after the last of all.
-    fn cut(&self, is_unwanted: &dyn Fn(Option<&str>) -> bool) -> Result<Vec<String>, NetworkError> {
-        let mut netlink = Netlink::new();
-        let _lock = self.lock()?;
-        let links = netlink.links()?;
-        let survey = Survey { links, routes: Vec::new() };
+    /// Removes the interfaces that `is_unwanted` by their attempt; one line for each, and how many are left.
+    fn cut(
+        netlink: &mut Netlink,
+        is_unwanted: impl Fn(Option<&str>) -> bool,
+    ) -> Result<(Vec<String>, usize), NetworkError> {
+        let survey = Survey { links: netlink.links()?, routes: Vec::new() };
         let mut removed = Vec::new();
-        let mut left = 0;
         for link in survey.ours() {
             let attempt = link.alias.strip_prefix(ALIAS);
-            if !is_unwanted(attempt) {
-                left += 1;
-                continue;
+            if is_unwanted(attempt) {
+                netlink.remove(link.index)?;
+                removed.push(match attempt {
+                    Some(attempt) => format!("removed interface {} of build {attempt}", link.name),
+                    None => format!("removed interface {} of nobody", link.name),
+                });
             }
-            netlink.remove(link.index)?;
-            removed.push(match attempt {
-                Some(attempt) => format!("removed interface {} of build {attempt}", link.name),
-                None => format!("removed interface {} of nobody", link.name),
-            });
         }
-        if left == 0 && netlink.remove_rules()? {
-            removed.push("removed the rules of private networks, which nothing uses".into());
-        }
-        Ok(removed)
+        let left = survey.ours().count() - removed.len();
+        Ok((removed, left))
     }
 }
 
 impl PrivateNetwork for HostNetwork {
     fn resolver(&self) -> Result<Resolver, NetworkError> {
         Ok(self.names()?.resolver)
+    }
+
+    fn prepare(&self) -> Result<(), NetworkError> {
+        let mut netlink = Netlink::new();
+        let survey = Survey::take(&mut netlink)?;
+        let lock = self.lock()?;
+        self.ensure_rules(&mut netlink, &survey, self.names()?.relay, &lock)
     }
 
     fn attach(&self, attempt: &str, namespace: BorrowedFd<'_>) -> Result<Attachment, NetworkError> {
@@ -198,15 +203,29 @@ impl PrivateNetwork for HostNetwork {
     }
 
     fn detach(&self, attempt: &str) -> Result<(), NetworkError> {
-        self.cut(&|found| found == Some(attempt)).map(drop)
+        let mut netlink = Netlink::new();
+        let _lock = self.lock()?;
+        let (_, left) = Self::cut(&mut netlink, |found| found == Some(attempt))?;
+        if left == 0 {
+            netlink.remove_rules()?;
+        }
+        Ok(())
     }
 
     fn sweep(
         &self,
         is_live: &(dyn for<'a> Fn(&'a str) -> bool + Send + Sync),
     ) -> Result<Vec<String>, NetworkError> {
+        let mut netlink = Netlink::new();
+        let _lock = self.lock()?;
         // Whoever holds the lock names what it made before it lets go: what has no name was left by the dead.
-        self.cut(&|attempt| attempt.is_none_or(|attempt| !is_live(attempt)))
+        let (mut removed, left) =
+            Self::cut(&mut netlink, |attempt| attempt.is_none_or(|attempt| !is_live(attempt)))?;
+        // Rules without an interface may be somebody's who is about to make one.
+        if left == 0 && !removed.is_empty() && netlink.remove_rules()? {
+            removed.push("removed the rules of private networks, which nothing uses".into());
+        }
+        Ok(removed)
     }
 
     fn check(&self) -> Vec<Check> {

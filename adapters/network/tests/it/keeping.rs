@@ -33,7 +33,9 @@ fn an_interface_goes_with_its_namespace() {
         thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(world.interfaces(), Vec::<String>::new());
-    assert_eq!(world.sweep(&[]), ["removed the rules of private networks, which nothing uses"]);
+    assert_eq!(world.sweep(&[]), Vec::<String>::new());
+    world.detach("brief");
+    assert_eq!(world.rules(), "");
 }
 
 #[test]
@@ -61,6 +63,8 @@ fn a_sweep_takes_what_nobody_owns_and_no_more() {
     assert_eq!(found, left);
     assert!(owned.ask(INTERNET, 80).is_ok());
     assert_eq!(world.sweep(&["owned"]), Vec::<String>::new());
+    assert_eq!(world.sweep(&[]).len(), 2, "an interface and the rules");
+    assert_eq!(world.rules(), "");
 }
 
 #[test]
