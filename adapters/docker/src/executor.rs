@@ -204,9 +204,7 @@ impl Executor for DockerExecutor {
     }
 
     async fn check(&self) -> Vec<Check> {
-        let mut checks = check::all(&self.engine).await;
-        checks.extend(self.network.iter().flat_map(|network| network.check()));
-        checks
+        check::all(&self.engine).await
     }
 }
 

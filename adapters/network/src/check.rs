@@ -17,7 +17,7 @@ pub fn unavailable(error: &NetworkError) -> Check {
         NetworkError::Unavailable { reason, remedy } => (reason.clone(), remedy.clone()),
         NetworkError::Other { .. } => (error.to_string(), "see the kernel's log".into()),
     };
-    warning(finding, remedy)
+    warning(format!("{finding}; container engines have their own, which take longer to make"), remedy)
 }
 
 /// What must hold before anything is tried.
