@@ -40,8 +40,9 @@ pub(crate) async fn join(
     let found = engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
     let state = found.map_err(|error| engine::words(&error))?.state.unwrap_or_default();
     let (Some(process @ 1..), Some(true)) = (state.pid, state.running) else { return Ok(()) };
+    let container = container.to_owned();
     let attach = move || {
-        let namespace = match namespace_of(process, &attempt) {
+        let namespace = match namespace_of(process, &container) {
             Ok(Some(namespace)) => namespace,
             Ok(None) => return Ok(()),
             Err(reason) => return Err(reason),
@@ -60,15 +61,17 @@ pub(crate) async fn part(network: &Arc<dyn PrivateNetwork>, attempt: &str) -> Re
     })
 }
 
-/// The network namespace of a process; `None` when it has ended. The number is the engine's word, so the process must
-/// be what we had started.
-fn namespace_of(process: i64, attempt: &str) -> Result<Option<File>, String> {
-    let Ok(namespace) = File::open(format!("/proc/{process}/ns/net")) else { return Ok(None) };
-    let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-    match command.split(|byte| *byte == 0).any(|word| word == attempt.as_bytes()) {
+/// The network namespace of a container's process; `None` when it has ended. The number is the engine's word, which
+/// means nothing where the engine counts otherwise; a container's control group has its id in the name from before its
+/// program runs.
+fn namespace_of(process: i64, container: &str) -> Result<Option<File>, String> {
+    let open = || File::open(format!("/proc/{process}/ns/net")).ok();
+    let Some(namespace) = open() else { return Ok(None) };
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+    match groups.contains(container) {
         true => Ok(Some(namespace)),
-        // A process that has ended has no command line any more.
-        false if command.is_empty() => Ok(None),
+        // In the end a process leaves its groups, but its namespaces too.
+        false if open().is_none() => Ok(None),
         false => Err(format!("process {process} is not the container's; the engine is not on this machine")),
     }
 }
