@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use runspan_engine::Home;
 use runspan_engine::journal::Journal;
+use runspan_network::{ParseRangeError, Range};
 
 use crate::failure::Failure;
 
@@ -14,6 +15,10 @@ use crate::failure::Failure;
 pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("RUNSPAN_HOME", "State: builds, logs, caches [default: $XDG_STATE_HOME/runspan]"),
     ("RUNSPAN_IMAGE", "Image of builds that neither --image nor a project gives one"),
+    (
+        "RUNSPAN_NETWORK_RANGE",
+        "Addresses of builds' private networks [default: 10.213.0.0/16, or others that are free]",
+    ),
     ("AWS_REGION, AWS_DEFAULT_REGION", "Region that builds see [default: us-east-1]"),
     ("DOCKER_HOST", "Where the container engine listens"),
     ("NO_COLOR", "No colours, whatever its value"),
@@ -26,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) home: PathBuf,
     /// `RUNSPAN_IMAGE`.
     pub(crate) image: Option<String>,
+    /// `RUNSPAN_NETWORK_RANGE`.
+    pub(crate) network_range: Option<Range>,
     /// The region that builds see.
     pub(crate) region: String,
     /// Who runs the program.
@@ -54,6 +61,9 @@ impl Config {
         Ok(Self {
             home,
             image: text("RUNSPAN_IMAGE"),
+            network_range: text("RUNSPAN_NETWORK_RANGE").map(|range| range.parse()).transpose().map_err(
+                |error: ParseRangeError| Failure::input(format!("RUNSPAN_NETWORK_RANGE: {error}")),
+            )?,
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
                 .unwrap_or_else(|| "us-east-1".into()),
@@ -93,6 +103,14 @@ mod tests {
         assert_eq!(home(&[("RUNSPAN_HOME", ""), ("HOME", "/h")]), PathBuf::from("/h/.local/state/runspan"));
         assert_eq!(home(&[]), PathBuf::from("/var/lib/runspan"));
         assert_eq!(read(&[], false).unwrap_err().exit, crate::exit_code::Exit::BadInput);
+    }
+
+    #[test]
+    fn a_range_of_addresses_is_one() {
+        let read = |range| read(&[("HOME", "/h"), ("RUNSPAN_NETWORK_RANGE", range)], false);
+        assert_eq!(read("10.9.0.0/16").unwrap().network_range, "10.9.0.0/16".parse().ok());
+        assert_eq!(read("").unwrap().network_range, None);
+        assert_eq!(read("10.9.0.0").unwrap_err().exit, crate::exit_code::Exit::BadInput);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use runspan_engine::{Check, CheckState};
 use serde_json::json;
 
 use super::Format;
-use super::executor::{Choice, connect};
+use super::executor::{Choice, connect, private_network};
 use crate::config::Config;
 use crate::console;
 use crate::exit_code::Exit;
@@ -47,7 +47,11 @@ pub(super) async fn doctor(args: DoctorArgs, config: Config) -> Result<Exit, Fai
             "set RUNSPAN_HOME to a directory that you can write",
         )),
     }
-    checks.extend(connect(args.executor).await?.check().await);
+    checks.extend(connect(args.executor, &config).await?.check().await);
+    checks.extend(match private_network(&config) {
+        Ok(network) => network.check(),
+        Err(error) => vec![runspan_network::unavailable(&error)],
+    });
     match args.format {
         Format::Human => console::print(&human(&checks)),
         Format::Json => console::print(&format!("{:#}\n", machine(&checks))),

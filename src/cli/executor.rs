@@ -4,8 +4,13 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use runspan_docker::DockerExecutor;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress};
+use runspan_engine::{
+    Check, Container, ContainerEnd, Executor, ExecutorError, NetworkError, Placement, PrivateNetwork,
+    Progress,
+};
+use runspan_network::{HostNetwork, Settings};
 
+use crate::config::Config;
 use crate::failure::Failure;
 
 /// `--executor`.
@@ -21,18 +26,28 @@ pub(crate) enum Choice {
 }
 
 /// Connects. An engine that does not answer fails a build's PROVISIONING, so that the build has a record.
-pub(crate) async fn connect(choice: Choice) -> Result<Arc<dyn Executor>, Failure> {
+pub(crate) async fn connect(choice: Choice, config: &Config) -> Result<Arc<dyn Executor>, Failure> {
     match choice {
         Choice::Sandbox => Err(Failure::input("the sandbox executor is not in this version")
             .help("use --executor docker, with Docker or podman running")),
         Choice::Auto | Choice::Docker => match DockerExecutor::connect().await {
-            Ok(docker) => Ok(Arc::new(docker)),
+            Ok(docker) => Ok(Arc::new(match private_network(config) {
+                Ok(network) => docker.with_network(network),
+                // The engine has networks of its own.
+                Err(_) => docker,
+            })),
             Err(ExecutorError::Unreachable { engine, reason, remedy }) => {
                 Ok(Arc::new(Unreachable { engine, reason, remedy }))
             }
             Err(error) => Err(error.into()),
         },
     }
+}
+
+/// Private networks, where this user and machine can have them.
+pub(super) fn private_network(config: &Config) -> Result<Arc<dyn PrivateNetwork>, NetworkError> {
+    let settings = Settings { range: config.network_range, ..Settings::default() };
+    Ok(Arc::new(HostNetwork::open(settings)?))
 }
 
 /// An engine that does not answer.

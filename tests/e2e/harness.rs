@@ -173,7 +173,7 @@ impl Drop for Home {
     }
 }
 
-/// Everything the engine still has of a build: `container ID`, `network ID`, `volume NAME`.
+/// Everything that is still there of a build: `container ID`, `network ID`, `volume NAME`, `interface PATH`.
 pub(crate) fn leftovers(build: &str) -> Vec<String> {
     let label = format!("label=dev.runspan.attempt={build}");
     let all = [
@@ -185,7 +185,18 @@ pub(crate) fn leftovers(build: &str) -> Vec<String> {
         .flat_map(|(kind, command)| {
             docker(command).lines().map(|id| format!("{kind} {id}")).collect::<Vec<_>>()
         })
+        .chain(interfaces(build))
         .collect()
+}
+
+/// The host's ends of a build's private network.
+fn interfaces(build: &str) -> Vec<String> {
+    let all = fs::read_dir("/sys/class/net").into_iter().flatten().flatten().map(|found| found.path());
+    let is_of_build = |path: &PathBuf| {
+        let alias = fs::read_to_string(path.join("ifalias")).unwrap_or_default();
+        alias.trim_end().ends_with(build)
+    };
+    all.filter(is_of_build).map(|path| format!("interface {}", path.display())).collect()
 }
 
 /// What the engine's command prints.

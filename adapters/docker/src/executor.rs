@@ -1,6 +1,6 @@
 //! The five verbs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -9,16 +9,19 @@ use bollard::{
     query_parameters::{InspectContainerOptions, KillContainerOptions, WaitContainerOptions},
 };
 use futures_util::StreamExt;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, Progress};
+use runspan_engine::{
+    Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, PrivateNetwork, Progress,
+};
 use tokio::time::Instant;
 
 use crate::{
     check,
     endpoint::{Endpoint, config_dir},
-    engine::{self, Engine},
-    making::{Making, Plan},
+    engine::{self, Engine, Product},
+    join,
+    making::{self, Making, Plan},
     remove::Kind,
-    spec,
+    spec::{self, Connection},
 };
 
 /// How long [`Executor::observe`] waits for an engine that went away to come back.
@@ -26,9 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// An engine, connected.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DockerExecutor {
     engine: Engine,
+    /// Private networks, where the engine's containers can be joined to them.
+    network: Option<Arc<dyn PrivateNetwork>>,
 }
 
 impl DockerExecutor {
@@ -38,7 +43,7 @@ impl DockerExecutor {
     /// # Errors
     /// [`ExecutorError::Unreachable`], with the remedy.
     pub async fn connect() -> Result<Self, ExecutorError> {
-        Ok(Self { engine: Engine::find(&environment).await? })
+        Ok(Self { engine: Engine::find(&environment).await?, network: None })
     }
 
     /// Connects to the engine at an address, as in `unix:///var/run/docker.sock`.
@@ -46,7 +51,29 @@ impl DockerExecutor {
     /// # Errors
     /// [`ExecutorError::Unreachable`], with the remedy.
     pub async fn connect_to(url: &str) -> Result<Self, ExecutorError> {
-        Ok(Self { engine: Engine::connect(Endpoint::new(url, "given")).await? })
+        Ok(Self { engine: Engine::connect(Endpoint::new(url, "given")).await?, network: None })
+    }
+
+    /// Joins builds to private networks, which are made sooner than the engine's own, where the engine is on this
+    /// machine. Elsewhere nothing changes.
+    pub fn with_network(mut self, network: Arc<dyn PrivateNetwork>) -> Self {
+        let is_within_reach = self.engine.endpoint.socket().is_some_and(join::is_within_reach);
+        self.network = is_within_reach.then_some(network);
+        self
+    }
+
+    /// Private networks, unless it is podman, whose containers without a network have no file of host names.
+    async fn private_network(&self) -> Option<&Arc<dyn PrivateNetwork>> {
+        let network = self.network.as_ref()?;
+        let about = self.engine.about().await.ok()?;
+        (about.product == Product::Docker).then_some(network)
+    }
+}
+
+impl std::fmt::Debug for DockerExecutor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let joins = self.network.is_some();
+        f.debug_struct("DockerExecutor").field("engine", &self.engine).field("joins", &joins).finish()
     }
 }
 
@@ -80,12 +107,20 @@ impl Executor for DockerExecutor {
         let image = self.engine.image(&container.image, login, settings.as_deref(), progress).await?;
         progress(Progress::Starting);
         let name = spec::resource_name(&container.attempt);
-        let (network, mode) = match container.network {
-            Network::Private => (Some(spec::network(&container.attempt)), name.as_str()),
-            Network::None => (None, "none"),
+        let (network, connection) = match (container.network, self.private_network().await) {
+            (Network::None, _) => (making::Network::None, Connection::None),
+            (Network::Private, Some(network)) => {
+                let resolver = network.resolver().map_err(|error| refused(error.to_string()))?;
+                (making::Network::Private(Arc::clone(network)), Connection::Joined(resolver))
+            }
+            (Network::Private, None) => {
+                let network = spec::network(&container.attempt);
+                (making::Network::OfEngine(Box::new(network)), Connection::OfEngine(name.clone()))
+            }
         };
-        let body = spec::container(container, &image, mode, socket).map_err(refused)?;
-        let plan = Plan { container_name: name, container: body, network };
+        let body = spec::container(container, &image, &connection, socket).map_err(refused)?;
+        let plan =
+            Plan { attempt: container.attempt.clone(), container_name: name, container: body, network };
         Ok(Placement {
             executor: self.name().into(),
             container: Making::begin(self.engine.clone(), plan).finish().await?,
@@ -132,6 +167,13 @@ impl Executor for DockerExecutor {
         for left in self.engine.resources(Some(&placement.attempt)).await? {
             self.engine.remove(left.kind, &left.id).await?;
         }
+        if let Some(network) = &self.network {
+            let parted = join::part(network, &placement.attempt).await;
+            parted.map_err(|error| ExecutorError::Other {
+                doing: "removing the build's network".into(),
+                reason: error.to_string(),
+            })?;
+        }
         Ok(())
     }
 
@@ -151,6 +193,12 @@ impl Executor for DockerExecutor {
                 // One stubborn thing does not keep the others.
                 Err(error) => format!("could not remove {what}: {error}"),
             });
+        }
+        if let Some(network) = &self.network {
+            match network.sweep(is_live) {
+                Ok(lines) => removed.extend(lines),
+                Err(error) => removed.push(format!("could not remove networks of builds: {error}")),
+            }
         }
         Ok(removed)
     }

@@ -241,6 +241,7 @@ mod tests {
             let home = Home::open(self.place.path().join("home")).unwrap();
             let config = Config {
                 home: home.root().to_owned(),
+                network_range: None,
                 image: self.image.map(str::to_owned),
                 region: "us-east-1".into(),
                 user: "me".into(),
