@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use runspan_docker::DockerExecutor;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress};
+use runspan_engine::journal::Journal;
+use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs};
+use runspan_sandbox::SandboxExecutor;
 
+use super::auto::Auto;
 use crate::failure::Failure;
+
+/// Name of the executor on a container engine.
+pub(super) const DOCKER: &str = "docker";
 
 /// `--executor`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -16,23 +22,39 @@ pub(crate) enum Choice {
     Auto,
     /// Docker, or podman's compatible socket.
     Docker,
-    /// No container engine at all (not in this version).
+    /// Namespaces and overlays of this very program; no container engine.
     Sandbox,
 }
 
 /// Connects. An engine that does not answer fails a build's PROVISIONING, so that the build has a record.
-pub(crate) async fn connect(choice: Choice) -> Result<Arc<dyn Executor>, Failure> {
-    match choice {
-        Choice::Sandbox => Err(Failure::input("the sandbox executor is not in this version")
-            .help("use --executor docker, with Docker or podman running")),
-        Choice::Auto | Choice::Docker => match DockerExecutor::connect().await {
-            Ok(docker) => Ok(Arc::new(docker)),
-            Err(ExecutorError::Unreachable { engine, reason, remedy }) => {
-                Ok(Arc::new(Unreachable { engine, reason, remedy }))
-            }
-            Err(error) => Err(error.into()),
-        },
+pub(crate) async fn connect(choice: Choice, journal: &Journal) -> Result<Arc<dyn Executor>, Failure> {
+    Ok(match choice {
+        Choice::Docker => docker().await?,
+        Choice::Sandbox => Arc::new(sandbox(journal)),
+        Choice::Auto => Arc::new(Auto::new(sandbox(journal), may_have_left_containers(journal)?)),
+    })
+}
+
+fn sandbox(journal: &Journal) -> SandboxExecutor {
+    SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into())
+}
+
+pub(super) async fn docker() -> Result<Arc<dyn Executor>, ExecutorError> {
+    match DockerExecutor::connect().await {
+        Ok(docker) => Ok(Arc::new(docker)),
+        Err(ExecutorError::Unreachable { engine, reason, remedy }) => {
+            Ok(Arc::new(Unreachable { engine, reason, remedy }))
+        }
+        Err(error) => Err(error),
     }
+}
+
+/// Whether a build that has not ended may have something on a container engine.
+fn may_have_left_containers(journal: &Journal) -> Result<bool, Failure> {
+    Ok(journal.unfinished()?.iter().any(|stored| match &stored.placement {
+        Some(placement) => placement.executor == DOCKER,
+        None => !RootFs::named(&stored.build.environment.image).is_local(),
+    }))
 }
 
 /// An engine that does not answer.
@@ -52,7 +74,7 @@ impl Unreachable {
 #[async_trait::async_trait]
 impl Executor for Unreachable {
     fn name(&self) -> &'static str {
-        "docker"
+        DOCKER
     }
 
     async fn place(

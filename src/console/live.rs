@@ -103,6 +103,8 @@ impl Live {
                 }
                 bar.set_position(*done);
             }
+            // The build's record says it.
+            Progress::Warning(_) => {}
             Progress::Starting => {
                 if let Some(bar) = pull.take() {
                     bar.finish_and_clear();

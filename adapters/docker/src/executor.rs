@@ -9,7 +9,9 @@ use bollard::{
     query_parameters::{InspectContainerOptions, KillContainerOptions, WaitContainerOptions},
 };
 use futures_util::StreamExt;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, Progress};
+use runspan_engine::{
+    Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, Progress, RootFs,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -65,7 +67,10 @@ impl Executor for DockerExecutor {
         container: &Container,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placement, ExecutorError> {
-        let refused = |reason: String| ExecutorError::Start { image: container.image.clone(), reason };
+        let refused = |reason: String| ExecutorError::Start { image: container.root.to_string(), reason };
+        let RootFs::Image(image) = &container.root else {
+            return Err(refused("a container engine runs images alone; use --executor sandbox".into()));
+        };
         let socket = match (container.engine_socket, self.engine.endpoint.socket()) {
             (false, _) => None,
             (true, Some(socket)) => Some(socket),
@@ -77,11 +82,14 @@ impl Executor for DockerExecutor {
         };
         let settings = config_dir(&environment);
         let login = container.registry_login.as_ref();
-        let image = self.engine.image(&container.image, login, settings.as_deref(), progress).await?;
+        let image = self.engine.image(image, login, settings.as_deref(), progress).await?;
         progress(Progress::Starting);
         let name = spec::resource_name(&container.attempt);
         let (network, mode) = match container.network {
-            Network::Private => (Some(spec::network(&container.attempt)), name.as_str()),
+            Network::Private | Network::PrivateOrHost => {
+                (Some(spec::network(&container.attempt)), name.as_str())
+            }
+            Network::Host => (None, "host"),
             Network::None => (None, "none"),
         };
         let body = spec::container(container, &image, mode, socket).map_err(refused)?;

@@ -156,14 +156,14 @@ fn volume(path: &str, labels: &HashMap<String, String>) -> EngineMount {
 mod tests {
     use std::path::PathBuf;
 
-    use runspan_engine::{Mount, Network};
+    use runspan_engine::{Mount, Network, RootFs};
 
     use super::*;
 
     fn asked() -> Container {
         Container {
             attempt: "project:1234".into(),
-            image: "busybox".into(),
+            root: RootFs::Image("busybox".into()),
             registry_login: None,
             limits: Limits { memory_bytes: Some(3 << 30), cpus: Some(0.5), pids: 100 },
             privileged: false,
