@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-buildspec",
             "runspan-docker",
             "runspan-engine",
+            "runspan-network",
             "runspan-sandbox",
         ],
     ),
@@ -22,12 +23,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-buildspec", &[]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
+    ("runspan-network", &["runspan-engine"]),
     ("runspan-sandbox", &["runspan-agent-protocol", "runspan-engine"]),
 ];
 
 /// Crates of others that only one room may use.
 const ROOMS: &[(&str, &str)] = &[
     ("bollard", "runspan-docker"),
+    ("netlink-bindings", "runspan-network"),
+    ("netlink-socket2", "runspan-network"),
     ("rusqlite", "runspan-engine"),
     ("annotate-snippets", "runspan-buildspec"),
 ];

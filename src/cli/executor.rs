@@ -5,7 +5,10 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use runspan_docker::DockerExecutor;
 use runspan_engine::journal::Journal;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs};
+use runspan_engine::{
+    Check, Container, ContainerEnd, Executor, ExecutorError, Placement, PrivateNetwork, Progress, RootFs,
+};
+use runspan_network::{HostNetwork, Settings};
 use runspan_sandbox::SandboxExecutor;
 
 use super::auto::Auto;
@@ -36,7 +39,8 @@ pub(crate) async fn connect(choice: Choice, journal: &Journal) -> Result<Arc<dyn
 }
 
 fn sandbox(journal: &Journal) -> SandboxExecutor {
-    SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into())
+    let networks = || Ok(Arc::new(HostNetwork::open(Settings::default())?) as Arc<dyn PrivateNetwork>);
+    SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(networks))
 }
 
 pub(super) async fn docker() -> Result<Arc<dyn Executor>, ExecutorError> {

@@ -3,38 +3,77 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runspan_engine::{
-    Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, Progress, RootFs,
-};
+use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
 
-use crate::cgroup::Hierarchy;
-use crate::placing::{Placing, Rooms};
-use crate::state::State;
-use crate::{check, remove};
+use crate::check;
+use crate::network::{Networks, OpenNetworks};
+use crate::placing::{Placing, Plan, Rooms};
+use crate::state::{Place, State};
 
-/// The search path of programs where an image names none.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Only a process stuck in the kernel takes longer to die.
+const DYING: Duration = Duration::from_secs(10);
+
 /// The first process writes down the agent's end and ends itself, unless it was killed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Sandboxes of one state directory.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SandboxExecutor {
-    state: State,
-    program: PathBuf,
+    sandboxes: Sandboxes,
+}
+
+/// Where sandboxes are kept, and what they are made with.
+#[derive(Clone)]
+pub(crate) struct Sandboxes {
+    pub(crate) state: State,
+    pub(crate) program: PathBuf,
+    pub(crate) networks: Networks,
 }
 
 impl SandboxExecutor {
     /// Sandboxes live below this state directory. `program` is started as their first process, and must call
     /// [`enter`](crate::enter).
-    pub fn new(home: &Path, program: PathBuf) -> Self {
-        Self { state: State::new(home), program }
+    pub fn new(home: &Path, program: PathBuf, networks: Arc<OpenNetworks>) -> Self {
+        let (state, networks) = (State::new(home), Networks::new(networks));
+        Self { sandboxes: Sandboxes { state, program, networks } }
+    }
+
+    fn place_of(&self, placement: &Placement) -> Place {
+        self.sandboxes.state.place(&placement.attempt)
+    }
+
+    async fn remove(&self, place: Place) -> Result<(), ExecutorError> {
+        let sandboxes = self.sandboxes.clone();
+        blocking("removing the sandbox", move || sandboxes.remove(&place)).await
+    }
+}
+
+impl Sandboxes {
+    /// Removes everything of an attempt: processes, network, control groups, directory; not an error when it is gone.
+    pub(crate) fn remove(&self, place: &Place) -> io::Result<()> {
+        let record = place.record();
+        for process in [record.agent, record.first].into_iter().flatten() {
+            process.kill()?;
+        }
+        for process in [record.agent, record.first].into_iter().flatten() {
+            if !process.wait(DYING)? {
+                let id = process.id();
+                return Err(io::Error::other(format!("process {id} does not die; see /proc/{id}/stack")));
+            }
+        }
+        if record.has_network {
+            let detach = self.networks.open().and_then(|network| network.detach(place.attempt()));
+            detach.map_err(io::Error::other)?;
+        }
+        record.groups.remove()?;
+        place.remove(&record)
     }
 }
 
@@ -64,23 +103,8 @@ impl Executor for SandboxExecutor {
             }
         };
         progress(Progress::Starting);
-        let is_root = rustix::process::geteuid().is_root();
-        let own_network = match container.network {
-            Network::None => true,
-            Network::Host => false,
-            Network::PrivateOrHost if is_root => true,
-            Network::PrivateOrHost => {
-                progress(Progress::Warning(
-                    "the build uses this machine's own network: an ordinary user cannot give it another"
-                        .into(),
-                ));
-                false
-            }
-            Network::Private => true,
-        };
-        let placing =
-            Placing::begin(&self.state, &self.program, container, rooms, own_network, Vec::new()).await?;
-        let first = placing.finish(progress).await?;
+        let plan = Plan { container: container.clone(), rooms, variables: Vec::new() };
+        let first = Placing::carry_out(&self.sandboxes, plan, progress).await?;
         Ok(Placement {
             executor: self.name().into(),
             container: first.id().to_string(),
@@ -90,7 +114,7 @@ impl Executor for SandboxExecutor {
     }
 
     async fn observe(&self, placement: &Placement) -> Result<ContainerEnd, ExecutorError> {
-        let place = self.state.place(&placement.attempt);
+        let place = self.place_of(placement);
         let record = place.record();
         for (process, patience) in [(record.agent, None), (record.first, Some(LAST_WORDS))] {
             let failed = |error| other("waiting for the sandbox's end", &error);
@@ -109,7 +133,7 @@ impl Executor for SandboxExecutor {
     }
 
     async fn cancel(&self, placement: &Placement) -> Result<(), ExecutorError> {
-        let record = self.state.place(&placement.attempt).record();
+        let record = self.place_of(placement).record();
         // With PID 1 the kernel kills everything in the sandbox; with the first process it kills PID 1.
         match record.agent.or(record.first) {
             Some(process) => process.kill().map_err(|error| other("killing the sandbox", &error)),
@@ -118,8 +142,7 @@ impl Executor for SandboxExecutor {
     }
 
     async fn collect(&self, placement: &Placement) -> Result<(), ExecutorError> {
-        let place = self.state.place(&placement.attempt);
-        blocking("removing the sandbox", move || remove::remove(&place)).await
+        self.remove(self.place_of(placement)).await
     }
 
     async fn sweep(
@@ -128,27 +151,27 @@ impl Executor for SandboxExecutor {
     ) -> Result<Vec<String>, ExecutorError> {
         let failed = |error| other("looking for what builds left", &error);
         let mut lines = Vec::new();
-        for attempt in self.state.attempts().map_err(failed)? {
+        for attempt in self.sandboxes.state.attempts().map_err(failed)? {
             if is_live(&attempt) {
                 continue;
             }
-            let place = self.state.place(&attempt);
-            let removed = blocking("removing the sandbox", move || remove::remove(&place)).await;
+            let removed = self.remove(self.sandboxes.state.place(&attempt)).await;
             lines.push(match removed {
                 Ok(()) => format!("removed sandbox of build {attempt}"),
                 // One stubborn thing does not keep the others.
                 Err(error) => format!("could not remove sandbox of build {attempt}: {error}"),
             });
         }
+        // What the kernel itself took away with a build is not looked for where nothing is left of any.
+        if let Some(Ok(network)) = (!lines.is_empty()).then(|| self.sandboxes.networks.open()) {
+            lines.extend(network.sweep(is_live).map_err(|error| failed(io::Error::other(error)))?);
+        }
         Ok(lines)
     }
 
     async fn check(&self) -> Vec<Check> {
-        let state = self.state.clone();
-        let program = self.program.clone();
-        spawn_blocking(move || check::all(&state, &program, Hierarchy::find().as_ref()))
-            .await
-            .unwrap_or_default()
+        let sandboxes = self.sandboxes.clone();
+        spawn_blocking(move || check::all(&sandboxes)).await.unwrap_or_default()
     }
 }
 

@@ -16,11 +16,12 @@ mod executor;
 mod host;
 mod init;
 mod limits;
+mod network;
 mod placing;
 mod process;
-mod remove;
 mod spec;
 mod state;
 
 pub use executor::SandboxExecutor;
 pub use init::enter;
+pub use network::OpenNetworks;

@@ -7,6 +7,9 @@ use crate::cgroup::Groups;
 /// Microseconds over which CPU time is shared out.
 const PERIOD: u64 = 100_000;
 
+/// The limit of processes, as [`apply`] calls it.
+pub(crate) const PROCESSES: &str = "process";
+
 /// Sets limits; returns those that this machine cannot hold a sandbox to.
 pub(crate) fn apply(groups: &Groups, limits: Limits) -> Vec<&'static str> {
     let mut missing = Vec::new();
@@ -33,7 +36,7 @@ pub(crate) fn apply(groups: &Groups, limits: Limits) -> Vec<&'static str> {
         }
     }
     if limits.pids > 0 && !groups.set(&[("pids.max", &limits.pids.to_string())]) {
-        missing.push("process");
+        missing.push(PROCESSES);
     }
     missing
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use runspan_agent_protocol::layout;
 use runspan_engine::{Container, ExecutorError, Progress};
@@ -10,13 +11,18 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
 use crate::cgroup::Hierarchy;
-use crate::executor::{PATH, blocking, other};
+use crate::executor::{Sandboxes, blocking, other};
+use crate::network::Given;
 use crate::process::Process;
 use crate::spec::{Bind, Go, Ids, Report, Root, Spec};
-use crate::state::{Place, Record, State, boot};
-use crate::{host, init, limits, remove};
+use crate::state::{Place, Record, boot};
+use crate::{host, init, limits};
+
+/// The search path of programs where an image names none.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the root is made of.
+#[derive(Clone, Debug)]
 pub(crate) enum Rooms {
     /// The machine's own.
     Host,
@@ -24,39 +30,60 @@ pub(crate) enum Rooms {
     Layers(Vec<PathBuf>),
 }
 
-/// A sandbox whose first process runs.
-pub(crate) struct Placing {
+/// What a sandbox is made from.
+pub(crate) struct Plan {
+    pub(crate) container: Container,
+    pub(crate) rooms: Rooms,
+    /// Variables of the image.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+/// A sandbox being made; removed again unless it comes to life.
+pub(crate) struct Placing<'a> {
+    sandboxes: &'a Sandboxes,
     place: Place,
-    root: String,
     record: Record,
-    orders: ChildStdin,
-    reports: Lines<BufReader<ChildStdout>>,
-    warnings: Vec<String>,
+    network: Arc<Given>,
+    root: String,
     is_placed: bool,
 }
 
-impl Placing {
-    pub(crate) async fn begin(
-        state: &State,
-        program: &Path,
-        container: &Container,
-        rooms: Rooms,
-        own_network: bool,
-        variables: Vec<(String, String)>,
-    ) -> Result<Self, ExecutorError> {
-        let place = state.place(&container.attempt);
-        let asked = container.clone();
-        let made = place.clone();
-        let prepared = blocking("preparing a sandbox", move || {
-            prepare(&made, &asked, rooms, own_network, variables).inspect_err(|_| {
-                // A sweep finds what cannot be removed now.
-                let _left = remove::remove(&made);
-            })
-        });
-        let Prepared { spec, record, warnings } = prepared.await?;
-        let discard = Discard(Some(place.clone()));
+impl<'a> Placing<'a> {
+    /// Makes the sandbox and waits for its agent to run; the first process.
+    pub(crate) async fn carry_out(
+        sandboxes: &'a Sandboxes,
+        plan: Plan,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Process, ExecutorError> {
+        let root = plan.container.root.to_string();
+        let (networks, asked) = (sandboxes.networks.clone(), plan.container.network);
+        let refused = |reason| ExecutorError::Start { image: root.clone(), reason };
+        let chosen = blocking("choosing a network", move || Ok(networks.choose(asked))).await?;
+        let (network, warning) = chosen.map_err(|error| refused(error.to_string()))?;
+        let place = sandboxes.state.place(&plan.container.attempt);
+        let network = Arc::new(network);
+        let mut placing =
+            Self { sandboxes, place, record: Record::default(), network, root, is_placed: false };
+        let (spec, warnings) = placing.prepare(plan).await?;
+        for warning in warning.into_iter().chain(warnings) {
+            progress(Progress::Warning(warning));
+        }
+        let mut line = placing.start()?;
+        line.order(&spec).await?;
+        placing.follow(line).await
+    }
+
+    async fn prepare(&mut self, plan: Plan) -> Result<(Spec, Vec<String>), ExecutorError> {
+        let (place, network) = (self.place.clone(), Arc::clone(&self.network));
+        let (spec, record, warnings) =
+            blocking("preparing a sandbox", move || prepare(&place, plan, &network)).await?;
+        self.record = record;
+        Ok((spec, warnings))
+    }
+
+    fn start(&mut self) -> Result<Line, ExecutorError> {
         let failed = |error| other("starting the sandbox's first process", &error);
-        let mut child = Command::new(program)
+        let mut child = Command::new(&self.sandboxes.program)
             .arg0(init::NAME)
             .env_clear()
             .stdin(Stdio::piped())
@@ -64,71 +91,39 @@ impl Placing {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        let mut record = record;
         let id = child.id().ok_or_else(|| failed(io::Error::other("it ended at once")))?;
-        record.first = Some(Process::of(id).map_err(failed)?);
-        place.save(&record).map_err(failed)?;
-        let (Some(orders), Some(reports)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(failed(io::Error::other("it has no standard streams")));
-        };
-        discard.keep();
-        let reports = BufReader::new(reports).lines();
-        let root = container.root.to_string();
-        let mut placing = Self { place, root, record, orders, reports, warnings, is_placed: false };
-        placing.order(&spec).await?;
-        Ok(placing)
+        self.record.first = Some(Process::of(id).map_err(failed)?);
+        self.place.save(&self.record).map_err(failed)?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(orders), Some(reports)) => Ok(Line { orders, reports: BufReader::new(reports).lines() }),
+            _ => Err(failed(io::Error::other("it has no standard streams"))),
+        }
     }
 
-    /// Waits for the agent to run.
-    pub(crate) async fn finish(
-        mut self,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Process, ExecutorError> {
-        for warning in std::mem::take(&mut self.warnings) {
-            progress(Progress::Warning(warning));
-        }
+    async fn follow(mut self, mut line: Line) -> Result<Process, ExecutorError> {
+        let failed = |error| other("looking at the sandbox's processes", &error);
+        let first = self.record.first.ok_or_else(|| failed(io::Error::other("there is no first one")))?;
         loop {
-            match self.hear().await? {
-                Report::Namespaces => {
-                    let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").ok();
-                    self.order(&Go { resolv_conf }).await?;
+            match line.hear().await? {
+                Some(Report::Namespaces) => {
+                    let (network, attempt) = (Arc::clone(&self.network), self.place.attempt().to_owned());
+                    let join = move || Ok(network.join(&attempt, first));
+                    let joined = blocking("joining the sandbox to its network", join).await?;
+                    let resolv_conf = joined.map_err(|reason| self.refused(reason))?;
+                    line.order(&Go { resolv_conf }).await?;
                 }
-                Report::SameIds(_) => {}
-                Report::Failed(reason) => return Err(self.refused(reason)),
-                Report::Started(id) => {
-                    let failed = |error| other("looking at the agent", &error);
+                // Doctor says it; a build need not know.
+                Some(Report::SameIds(_)) => {}
+                Some(Report::Failed(reason)) => return Err(self.refused(reason)),
+                Some(Report::Started(id)) => {
                     self.record.agent = Some(Process::of(id).map_err(failed)?);
                     self.place.save(&self.record).map_err(failed)?;
                     self.is_placed = true;
-                    let first = self.record.first;
-                    return first.ok_or_else(|| self.refused("it has no first process".into()));
+                    return Ok(first);
                 }
+                None => return Err(self.refused("its first process ended without a word".into())),
             }
         }
-    }
-
-    async fn order(&mut self, order: &(impl serde::Serialize + Sync)) -> Result<(), ExecutorError> {
-        let told = async {
-            let mut line = serde_json::to_vec(order)?;
-            line.push(b'\n');
-            self.orders.write_all(&line).await?;
-            self.orders.flush().await
-        };
-        match told.await {
-            Ok(()) => Ok(()),
-            // What it died of may still be heard.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(other("telling the sandbox's first process", &error)),
-        }
-    }
-
-    async fn hear(&mut self) -> Result<Report, ExecutorError> {
-        let failed = |error| other("hearing from the sandbox's first process", &error);
-        let line = self.reports.next_line().await.map_err(failed)?;
-        let Some(line) = line else {
-            return Err(self.refused("its first process ended without a word".into()));
-        };
-        serde_json::from_str(&line).map_err(|error| failed(error.into()))
     }
 
     fn refused(&self, reason: String) -> ExecutorError {
@@ -136,49 +131,51 @@ impl Placing {
     }
 }
 
-impl Drop for Placing {
+impl Drop for Placing<'_> {
     fn drop(&mut self) {
         if !self.is_placed {
-            drop(Discard(Some(self.place.clone())));
+            let (sandboxes, place) = (self.sandboxes.clone(), self.place.clone());
+            // Nobody waits for it, and a sweep finds what cannot be removed now.
+            std::thread::spawn(move || drop(sandboxes.remove(&place)));
         }
     }
 }
 
-/// Removes a sandbox that nobody will have, on a thread that nobody waits for.
-struct Discard(Option<Place>);
-
-impl Discard {
-    fn keep(mut self) {
-        self.0 = None;
-    }
+/// The line to a first process.
+struct Line {
+    orders: ChildStdin,
+    reports: Lines<BufReader<ChildStdout>>,
 }
 
-impl Drop for Discard {
-    fn drop(&mut self) {
-        if let Some(place) = self.0.take() {
-            std::thread::spawn(move || {
-                // A sweep finds what cannot be removed now.
-                let _left = remove::remove(&place);
-            });
+impl Line {
+    async fn order(&mut self, order: &(impl serde::Serialize + Sync)) -> Result<(), ExecutorError> {
+        let told = async {
+            let mut line = serde_json::to_vec(order)?;
+            line.push(b'\n');
+            self.orders.write_all(&line).await
+        };
+        match told.await {
+            // What it died of may still be heard.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(other("telling the sandbox's first process", &error))
+            }
+            _ => Ok(()),
         }
     }
+
+    async fn hear(&mut self) -> Result<Option<Report>, ExecutorError> {
+        let failed = |error| other("hearing from the sandbox's first process", &error);
+        let line = self.reports.next_line().await.map_err(failed)?;
+        line.map(|line| serde_json::from_str(&line).map_err(|error| failed(error.into()))).transpose()
+    }
 }
 
-struct Prepared {
-    spec: Spec,
-    record: Record,
-    warnings: Vec<String>,
-}
-
-fn prepare(
-    place: &Place,
-    container: &Container,
-    rooms: Rooms,
-    own_network: bool,
-    variables: Vec<(String, String)>,
-) -> io::Result<Prepared> {
+/// Everything on the disk and among control groups; what could not be done as asked is said.
+fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Spec, Record, Vec<String>)> {
+    let Plan { container, rooms, variables } = plan;
     place.create()?;
-    let mut record = Record { boot: boot(), ..Record::default() };
+    let mut record =
+        Record { boot: boot(), has_network: matches!(network, Given::Private(_)), ..Record::default() };
     let ids = if rustix::process::geteuid().is_root() {
         let first = place.take_ids()?;
         record.ids = Some(first);
@@ -192,39 +189,42 @@ fn prepare(
     // Written first, so that whoever finds the one knows of the other.
     place.save(&record)?;
     record.groups.create()?;
-    let missing = limits::apply(&record.groups, container.limits);
-    let mut warnings = Vec::new();
-    let asked: Vec<_> = missing.into_iter().filter(|limit| *limit != "process").collect();
-    if !asked.is_empty() {
-        warnings.push(format!("no {} limit holds the build; see `runspan doctor`", asked.join(" and no ")));
-    }
+    let mut missing = limits::apply(&record.groups, container.limits);
+    // Another limit of the kernel stands in for that one.
+    missing.retain(|limit| *limit != limits::PROCESSES);
+    let warning = (!missing.is_empty())
+        .then(|| format!("no {} limit holds the build; see `runspan doctor`", missing.join(" and no ")));
     let root = match rooms {
         Rooms::Host => Root::Host(host::shown(&host::mount_points()?)),
         Rooms::Layers(layers) => Root::Layers(layers),
     };
-    let bind = |host: &Path, container: &str, writable| Bind {
-        host: host.to_owned(),
-        container: container.into(),
-        writable,
-    };
-    let mut binds =
-        vec![bind(&container.run_dir, layout::RUN_DIR, true), bind(&container.agent, layout::AGENT, false)];
-    binds.extend(container.mounts.iter().map(|mount| bind(&mount.host, &mount.container, mount.writable)));
-    let mut environment = vec![
-        ("PATH".to_owned(), PATH.to_owned()),
-        ("HOSTNAME".to_owned(), init::hostname(place.attempt()).to_owned()),
-        ("HOME".to_owned(), "/root".to_owned()),
-    ];
-    environment.extend(variables);
     let spec = Spec {
         attempt: container.attempt.clone(),
         dir: place.path(),
         root,
         ids,
-        own_network,
+        own_network: network.is_own(),
         cgroups: record.groups.joined.clone(),
-        binds,
-        environment,
+        processes: container.limits.pids,
+        binds: binds(&container),
+        environment: environment(place.attempt(), variables),
     };
-    Ok(Prepared { spec, record, warnings })
+    Ok((spec, record, warning.into_iter().collect()))
+}
+
+fn binds(container: &Container) -> Vec<Bind> {
+    let bind = |host: &Path, container: &str, writable| Bind {
+        host: host.to_owned(),
+        container: container.into(),
+        writable,
+    };
+    let own = [bind(&container.run_dir, layout::RUN_DIR, true), bind(&container.agent, layout::AGENT, false)];
+    let mounts = container.mounts.iter();
+    own.into_iter().chain(mounts.map(|mount| bind(&mount.host, &mount.container, mount.writable))).collect()
+}
+
+/// What a container engine gives a process; the image's own variables win.
+fn environment(attempt: &str, variables: Vec<(String, String)>) -> Vec<(String, String)> {
+    let given = [("PATH", PATH), ("HOSTNAME", init::hostname(attempt)), ("HOME", "/root")];
+    given.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(variables).collect()
 }

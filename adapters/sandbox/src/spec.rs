@@ -21,6 +21,8 @@ pub(crate) struct Spec {
     /// Whether it has a network of its own.
     pub(crate) own_network: bool,
     pub(crate) cgroups: Vec<Joined>,
+    /// Processes and threads of one user inside; none when 0.
+    pub(crate) processes: u32,
     pub(crate) binds: Vec<Bind>,
     pub(crate) environment: Vec<(String, String)>,
 }

@@ -40,8 +40,14 @@ pub(super) fn capabilities() -> io::Result<()> {
     Ok(set_no_new_privs(true)?)
 }
 
-/// As many descriptors as may be had, and no core files: the machine could have them piped to a program of its own.
-pub(super) fn limits() -> io::Result<()> {
+/// As many descriptors as may be had; no core files, as the machine could have them piped to a program of its own; and
+/// so many processes, which the kernel counts for each user namespace alone.
+pub(super) fn limits(processes: u32) -> io::Result<()> {
+    let allowed =
+        getrlimit(Resource::Nproc).maximum.map_or(u64::from(processes), |most| most.min(processes.into()));
+    if processes > 0 {
+        setrlimit(Resource::Nproc, Rlimit { current: Some(allowed), maximum: Some(allowed) })?;
+    }
     let most = getrlimit(Resource::Nofile).maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
     setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: Some(most) })?;
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)

@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::spec::{Ids, Root, Spec};
+use crate::spec::{Ids, Spec};
 
 use super::fault::{Result, To as _};
 use super::mounting::{attach, view};
@@ -121,13 +121,14 @@ impl NewRoot {
             ("hostname", Some(hostname.as_str())),
             ("resolv.conf", resolv_conf),
         ];
-        // An ordinary user sees the machine's settings, and cannot write over them.
-        let covers = matches!((&spec.root, spec.ids), (Root::Host(_), Ids::User { .. }));
         for (file, text) in files {
             let Some(text) = text else { continue };
             let path = Path::new("/etc").join(file);
-            let done =
-                if covers { self.cover(&spec.dir.join(file), &path, text) } else { self.write(&path, text) };
+            let done = match self.write(&path, text) {
+                // What belongs to others than an ordinary user can only be covered.
+                Err(error) if is_forbidden(&error) => self.cover(&spec.dir.join(file), &path, text),
+                done => done,
+            };
             done.to(|| format!("write {}", path.display()))?;
         }
         Ok(())
@@ -146,6 +147,10 @@ impl NewRoot {
         std::fs::write(own, text)?;
         attach(view(own, Attributes { read_only: true, harmless: true, ..Attributes::default() })?, found)
     }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Who root is outside; nobody needs to be told for an ordinary user, who owns what he makes.

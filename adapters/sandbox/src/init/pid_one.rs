@@ -72,7 +72,7 @@ fn prepare(spec: &Spec, made: &Made) -> Result<Command> {
     enter(made).to(|| "enter the new root".into())?;
     let _leader = setsid();
     become_root(made).to(|| "become root inside".into())?;
-    confine::limits().to(|| "limit resources".into())?;
+    confine::limits(spec.processes).to(|| "limit resources".into())?;
     confine::capabilities().to(|| "give up capabilities".into())?;
     set_parent_process_death_signal(Some(Signal::KILL)).to(|| "die with the first process".into())?;
     let mut agent = Command::new(layout::AGENT);
