@@ -13,6 +13,10 @@ use crate::spec::Joined;
 /// Controllers that limit or measure a build.
 const CONTROLLERS: [&str; 5] = ["blkio", "cpu", "cpuacct", "memory", "pids"];
 const CONTROLLERS_V2: [&str; 4] = ["cpu", "io", "memory", "pids"];
+/// Where root has its groups of version 2: at the top, the only group that may hold processes and groups.
+const ROOTS: &str = "runspan";
+/// Where an ordinary user's program goes, so that the group it was in may hold groups.
+const SUPERVISOR: &str = "runspan-supervisor";
 /// A group whose last process has just ended is busy for a moment.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
@@ -37,11 +41,15 @@ impl Hierarchy {
     pub(crate) fn find() -> Option<Self> {
         let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
         let found = parse(&read("mountinfo"), &read("cgroup"));
-        found
-            .unified
-            .filter(|dir| has_controllers(dir))
-            .map(Self::Unified)
-            .or_else(|| (!found.separate.is_empty()).then_some(Self::Separate(found.separate)))
+        let unified = found.unified.filter(|(mount, _)| has_controllers(mount)).map(|(mount, own)| {
+            if rustix::process::geteuid().is_root() {
+                mount.join(ROOTS)
+            } else {
+                own.parent().filter(|_| own.ends_with(SUPERVISOR)).unwrap_or(&own).to_owned()
+            }
+        });
+        let separate = (!found.separate.is_empty()).then_some(Self::Separate(found.separate));
+        unified.map(Self::Unified).or(separate)
     }
 
     /// Where a group of this name would be for each controller.
@@ -62,7 +70,8 @@ impl Hierarchy {
 
     /// Whether this user may make groups in all of them.
     pub(crate) fn is_ours(&self) -> bool {
-        self.bases().iter().all(|dir| access(*dir, Access::WRITE_OK).is_ok())
+        rustix::process::geteuid().is_root()
+            || self.bases().iter().all(|dir| access(*dir, Access::WRITE_OK).is_ok())
     }
 
     /// The directories in which groups are made.
@@ -81,10 +90,7 @@ impl Groups {
             if name.is_none()
                 && let Some(base) = dir.parent()
             {
-                // What cannot be turned on is missed when its limit is set.
-                for controller in CONTROLLERS_V2 {
-                    let _missing = fs::write(base.join("cgroup.subtree_control"), format!("+{controller}"));
-                }
+                make_room(base)?;
             }
             match fs::create_dir(dir) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -124,6 +130,27 @@ impl Groups {
     }
 }
 
+/// Lets groups with controllers be made in a group of version 2, which then may hold no process itself.
+fn make_room(base: &Path) -> io::Result<()> {
+    let own = if base.ends_with(ROOTS) { None } else { Some(base.join(SUPERVISOR)) };
+    for dir in own.iter().map(PathBuf::as_path).chain([base]) {
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    if let Some(own) = &own {
+        fs::write(own.join("cgroup.procs"), "0")?;
+    }
+    // What cannot be turned on is missed when its limit is set.
+    for group in base.parent().filter(|_| own.is_none()).into_iter().chain([base]) {
+        for controller in CONTROLLERS_V2 {
+            let _missing = fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+    }
+    Ok(())
+}
+
 fn remove(dir: &Path) -> io::Result<()> {
     for attempt in 1.. {
         match fs::remove_dir(dir) {
@@ -153,7 +180,8 @@ fn mount_name(dir: &Path) -> String {
 
 #[derive(Debug, Default)]
 struct Found {
-    unified: Option<PathBuf>,
+    /// Where it is mounted, and the group of this process.
+    unified: Option<(PathBuf, PathBuf)>,
     separate: Vec<(Vec<String>, PathBuf)>,
 }
 
@@ -185,7 +213,7 @@ fn parse(mountinfo: &str, own: &str) -> Found {
             Path::new(mount).join(below.strip_prefix("/").unwrap_or(&below))
         };
         match kind {
-            "cgroup2" => found.unified = path_of("").map(dir),
+            "cgroup2" => found.unified = path_of("").map(|own| (mount.into(), dir(own))),
             "cgroup" => {
                 let controllers: Vec<String> = options
                     .split(',')
@@ -215,7 +243,8 @@ mod tests {
             41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let own = "4:memory:/user/me\n3:devices:/\n2:cpu,cpuacct:/\n0::/user\n";
         let found = parse(mountinfo, own);
-        assert_eq!(found.unified, Some("/sys/fs/cgroup/unified/user".into()));
+        let unified = "/sys/fs/cgroup/unified";
+        assert_eq!(found.unified, Some((unified.into(), format!("{unified}/user").into())));
         let words = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
             found.separate,
@@ -232,7 +261,8 @@ mod tests {
     #[test]
     fn a_part_of_a_hierarchy_is_the_whole_of_ours() {
         let mountinfo = "30 23 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
-        assert_eq!(parse(mountinfo, "0::/docker/x/y\n").unified, Some("/sys/fs/cgroup/y".into()));
-        assert_eq!(parse(mountinfo, "0::/\n").unified, Some("/sys/fs/cgroup/".into()));
+        let own = |own: &str| parse(mountinfo, own).unified.map(|(_, own)| own);
+        assert_eq!(own("0::/docker/x/y\n"), Some("/sys/fs/cgroup/y".into()));
+        assert_eq!(own("0::/\n"), Some("/sys/fs/cgroup/".into()));
     }
 }

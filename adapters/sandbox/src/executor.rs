@@ -75,6 +75,11 @@ impl Sandboxes {
         record.groups.remove()?;
         place.remove(&record)
     }
+
+    pub(crate) fn is_alive(&self, attempt: &str) -> bool {
+        let record = self.state.place(attempt).record();
+        record.first.is_some_and(|first| first.open().is_ok_and(|open| open.is_some()))
+    }
 }
 
 #[async_trait]
@@ -103,11 +108,11 @@ impl Executor for SandboxExecutor {
             }
         };
         progress(Progress::Starting);
-        let plan = Plan { container: container.clone(), rooms, variables: Vec::new() };
-        let first = Placing::carry_out(&self.sandboxes, plan, progress).await?;
+        let plan = Plan { container: container.clone(), rooms, variables: Vec::new(), is_rehearsal: false };
+        let placed = Placing::carry_out(&self.sandboxes, plan, progress).await?;
         Ok(Placement {
             executor: self.name().into(),
-            container: first.id().to_string(),
+            container: placed.first.id().to_string(),
             attempt: container.attempt.clone(),
             image_id,
         })
@@ -170,8 +175,7 @@ impl Executor for SandboxExecutor {
     }
 
     async fn check(&self) -> Vec<Check> {
-        let sandboxes = self.sandboxes.clone();
-        spawn_blocking(move || check::all(&sandboxes)).await.unwrap_or_default()
+        check::all(&self.sandboxes).await
     }
 }
 

@@ -36,6 +36,15 @@ pub(crate) struct Plan {
     pub(crate) rooms: Rooms,
     /// Variables of the image.
     pub(crate) variables: Vec<(String, String)>,
+    /// All is made, and nothing started.
+    pub(crate) is_rehearsal: bool,
+}
+
+/// A sandbox that runs.
+pub(crate) struct Placed {
+    pub(crate) first: Process,
+    /// Why root inside is root outside, where it is.
+    pub(crate) same_ids: Option<String>,
 }
 
 /// A sandbox being made; removed again unless it comes to life.
@@ -45,7 +54,7 @@ pub(crate) struct Placing<'a> {
     record: Record,
     network: Arc<Given>,
     root: String,
-    is_placed: bool,
+    is_settled: bool,
 }
 
 impl<'a> Placing<'a> {
@@ -54,23 +63,41 @@ impl<'a> Placing<'a> {
         sandboxes: &'a Sandboxes,
         plan: Plan,
         progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Process, ExecutorError> {
+    ) -> Result<Placed, ExecutorError> {
         let root = plan.container.root.to_string();
         let (networks, asked) = (sandboxes.networks.clone(), plan.container.network);
         let refused = |reason| ExecutorError::Start { image: root.clone(), reason };
         let chosen = blocking("choosing a network", move || Ok(networks.choose(asked))).await?;
         let (network, warning) = chosen.map_err(|error| refused(error.to_string()))?;
         let place = sandboxes.state.place(&plan.container.attempt);
-        let network = Arc::new(network);
-        let mut placing =
-            Self { sandboxes, place, record: Record::default(), network, root, is_placed: false };
-        let (spec, warnings) = placing.prepare(plan).await?;
-        for warning in warning.into_iter().chain(warnings) {
+        if let Some(warning) = warning {
             progress(Progress::Warning(warning));
         }
-        let mut line = placing.start()?;
+        let network = Arc::new(network);
+        let mut placing =
+            Self { sandboxes, place, record: Record::default(), network, root, is_settled: false };
+        let placed = placing.make(plan, progress).await;
+        placing.is_settled = true;
+        if placed.is_err() {
+            let (sandboxes, place) = (sandboxes.clone(), placing.place.clone());
+            // A sweep finds what cannot be removed now.
+            let _left = blocking("removing the sandbox", move || sandboxes.remove(&place)).await;
+        }
+        placed
+    }
+
+    async fn make(
+        &mut self,
+        plan: Plan,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Placed, ExecutorError> {
+        let (spec, warnings) = self.prepare(plan).await?;
+        for warning in warnings {
+            progress(Progress::Warning(warning));
+        }
+        let mut line = self.start()?;
         line.order(&spec).await?;
-        placing.follow(line).await
+        self.follow(line).await
     }
 
     async fn prepare(&mut self, plan: Plan) -> Result<(Spec, Vec<String>), ExecutorError> {
@@ -100,7 +127,8 @@ impl<'a> Placing<'a> {
         }
     }
 
-    async fn follow(mut self, mut line: Line) -> Result<Process, ExecutorError> {
+    async fn follow(&mut self, mut line: Line) -> Result<Placed, ExecutorError> {
+        let mut same_ids = None;
         let failed = |error| other("looking at the sandbox's processes", &error);
         let first = self.record.first.ok_or_else(|| failed(io::Error::other("there is no first one")))?;
         loop {
@@ -112,14 +140,13 @@ impl<'a> Placing<'a> {
                     let resolv_conf = joined.map_err(|reason| self.refused(reason))?;
                     line.order(&Go { resolv_conf }).await?;
                 }
-                // Doctor says it; a build need not know.
-                Some(Report::SameIds(_)) => {}
+                Some(Report::SameIds(why)) => same_ids = Some(why),
                 Some(Report::Failed(reason)) => return Err(self.refused(reason)),
                 Some(Report::Started(id)) => {
-                    self.record.agent = Some(Process::of(id).map_err(failed)?);
+                    // It may have ended already.
+                    self.record.agent = Process::of(id).ok();
                     self.place.save(&self.record).map_err(failed)?;
-                    self.is_placed = true;
-                    return Ok(first);
+                    return Ok(Placed { first, same_ids });
                 }
                 None => return Err(self.refused("its first process ended without a word".into())),
             }
@@ -133,7 +160,7 @@ impl<'a> Placing<'a> {
 
 impl Drop for Placing<'_> {
     fn drop(&mut self) {
-        if !self.is_placed {
+        if !self.is_settled {
             let (sandboxes, place) = (self.sandboxes.clone(), self.place.clone());
             // Nobody waits for it, and a sweep finds what cannot be removed now.
             std::thread::spawn(move || drop(sandboxes.remove(&place)));
@@ -172,7 +199,7 @@ impl Line {
 
 /// Everything on the disk and among control groups; what could not be done as asked is said.
 fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Spec, Record, Vec<String>)> {
-    let Plan { container, rooms, variables } = plan;
+    let Plan { container, rooms, variables, is_rehearsal } = plan;
     place.create()?;
     let mut record =
         Record { boot: boot(), has_network: matches!(network, Given::Private(_)), ..Record::default() };
@@ -206,7 +233,8 @@ fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Spec, Reco
         own_network: network.is_own(),
         cgroups: record.groups.joined.clone(),
         processes: container.limits.pids,
-        binds: binds(&container),
+        binds: if is_rehearsal { Vec::new() } else { binds(&container) },
+        is_rehearsal,
         environment: environment(place.attempt(), variables),
     };
     Ok((spec, record, warning.into_iter().collect()))

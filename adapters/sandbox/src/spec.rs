@@ -25,6 +25,8 @@ pub(crate) struct Spec {
     pub(crate) processes: u32,
     pub(crate) binds: Vec<Bind>,
     pub(crate) environment: Vec<(String, String)>,
+    /// All is made, and nothing started.
+    pub(crate) is_rehearsal: bool,
 }
 
 /// What becomes `/`, under a layer that is thrown away.
