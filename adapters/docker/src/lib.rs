@@ -8,8 +8,6 @@ mod check;
 mod endpoint;
 mod engine;
 mod executor;
-mod image;
-mod login;
 mod making;
 mod pull;
 mod remove;

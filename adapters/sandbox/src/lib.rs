@@ -1,0 +1,3 @@
+//! Executor without a daemon.
+
+pub mod image;
