@@ -46,7 +46,10 @@ impl Source {
         if let Ok(id) = Digest::try_from(name.to_owned()) {
             return Ok(Self::Id(id));
         }
-        if name.starts_with('/') || name.starts_with("./") || name.starts_with("../") || matches!(name, "." | "..")
+        if name.starts_with('/')
+            || name.starts_with("./")
+            || name.starts_with("../")
+            || matches!(name, "." | "..")
         {
             return Self::path(Path::new(name));
         }
@@ -94,11 +97,6 @@ impl Reference {
             Version::Tag(tag) => format!("{registry}/{repository}:{tag}"),
             Version::Digest(digest) => format!("{registry}/{repository}@{digest}"),
         }
-    }
-
-    /// The same image by its manifest's digest.
-    pub(super) fn pinned(&self, manifest: &Digest) -> Self {
-        Self { version: Version::Digest(manifest.to_string()), ..self.clone() }
     }
 
     /// What the registry calls this version.

@@ -49,6 +49,13 @@ pub(super) struct NameRecord {
     pub(super) stamp: Option<String>,
 }
 
+impl NameRecord {
+    /// A name that a registry or an archive gives an image.
+    pub(super) fn plain(name: String, image: &ImageRecord) -> Self {
+        Self { name, image: image.id.clone(), stamp: None }
+    }
+}
+
 /// A layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LayerRecord {
@@ -102,7 +109,9 @@ pub(super) fn json(record: &impl Serialize) -> Vec<u8> {
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ImageError> {
     match fs::read(path) {
         Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(failed("read", path)(error)),
     }
 }
