@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
     ("runspan-network", &["runspan-engine"]),
-    ("runspan-sandbox", &["runspan-agent-protocol", "runspan-engine"]),
+    ("runspan-sandbox", &["runspan-agent-protocol", "runspan-archive", "runspan-engine"]),
 ];
 
 /// Crates of others that only one room may use.

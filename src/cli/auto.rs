@@ -1,19 +1,18 @@
 //! The executor that suits each build: the sandbox, or a container engine where only that will do.
 
-use std::sync::Arc;
-
+use runspan_docker::DockerExecutor;
 use runspan_engine::{
     Check, CheckState, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs,
 };
 use runspan_sandbox::SandboxExecutor;
 use tokio::sync::OnceCell;
 
-use super::executor::{DOCKER, docker};
+use super::executor::{DOCKER, Unreachable, docker};
 
 /// Both, the container engine only once something needs it.
 pub(super) struct Auto {
     sandbox: SandboxExecutor,
-    docker: OnceCell<Arc<dyn Executor>>,
+    docker: OnceCell<Result<DockerExecutor, Unreachable>>,
     /// Whether the engine is swept too.
     sweeps_docker: bool,
 }
@@ -23,8 +22,29 @@ impl Auto {
         Self { sandbox, docker: OnceCell::new(), sweeps_docker }
     }
 
+    async fn engine(&self) -> Result<&Result<DockerExecutor, Unreachable>, ExecutorError> {
+        self.docker.get_or_try_init(docker).await
+    }
+
     async fn docker(&self) -> Result<&dyn Executor, ExecutorError> {
-        Ok(&**self.docker.get_or_try_init(docker).await?)
+        Ok(match self.engine().await? {
+            Ok(docker) => docker,
+            Err(unreachable) => unreachable,
+        })
+    }
+
+    /// Rights over the machine are an engine's to give, and it may have images that nobody else has.
+    async fn needs_docker(&self, container: &Container) -> Result<bool, ExecutorError> {
+        if container.privileged || container.engine_socket {
+            return Ok(true);
+        }
+        match &container.root {
+            RootFs::Image(name) if !self.sandbox.has_image(name) => match self.engine().await? {
+                Ok(docker) => docker.has_image(name).await,
+                Err(_) => Ok(false),
+            },
+            _ => Ok(false),
+        }
     }
 
     /// Whoever placed a build does the rest.
@@ -44,13 +64,11 @@ impl Executor for Auto {
         container: &Container,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placement, ExecutorError> {
-        let wants_machine = container.privileged || container.engine_socket;
-        let executor: &dyn Executor = match &container.root {
-            RootFs::Image(_) => self.docker().await?,
-            _ if wants_machine => self.docker().await?,
-            _ => &self.sandbox,
-        };
-        executor.place(container, progress).await
+        if self.needs_docker(container).await? {
+            self.docker().await?.place(container, progress).await
+        } else {
+            self.sandbox.place(container, progress).await
+        }
     }
 
     async fn observe(&self, placement: &Placement) -> Result<ContainerEnd, ExecutorError> {

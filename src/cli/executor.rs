@@ -10,6 +10,7 @@ use runspan_engine::{
 };
 use runspan_network::{HostNetwork, Settings};
 use runspan_sandbox::SandboxExecutor;
+use runspan_sandbox::image::Settings as ImageSettings;
 
 use super::auto::Auto;
 use crate::failure::Failure;
@@ -32,22 +33,27 @@ pub(crate) enum Choice {
 /// Connects. An engine that does not answer fails a build's PROVISIONING, so that the build has a record.
 pub(crate) async fn connect(choice: Choice, journal: &Journal) -> Result<Arc<dyn Executor>, Failure> {
     Ok(match choice {
-        Choice::Docker => docker().await?,
+        Choice::Docker => match docker().await? {
+            Ok(docker) => Arc::new(docker),
+            Err(unreachable) => Arc::new(unreachable),
+        },
         Choice::Sandbox => Arc::new(sandbox(journal)),
         Choice::Auto => Arc::new(Auto::new(sandbox(journal), may_have_left_containers(journal)?)),
     })
 }
 
 fn sandbox(journal: &Journal) -> SandboxExecutor {
+    let images = ImageSettings { docker_config: runspan_docker::settings(), ..ImageSettings::default() };
     let networks = || Ok(Arc::new(HostNetwork::open(Settings::default())?) as Arc<dyn PrivateNetwork>);
-    SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(networks))
+    SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(networks), images)
 }
 
-pub(super) async fn docker() -> Result<Arc<dyn Executor>, ExecutorError> {
+/// The container engine of this environment.
+pub(super) async fn docker() -> Result<Result<DockerExecutor, Unreachable>, ExecutorError> {
     match DockerExecutor::connect().await {
-        Ok(docker) => Ok(Arc::new(docker)),
+        Ok(docker) => Ok(Ok(docker)),
         Err(ExecutorError::Unreachable { engine, reason, remedy }) => {
-            Ok(Arc::new(Unreachable { engine, reason, remedy }))
+            Ok(Err(Unreachable { engine, reason, remedy }))
         }
         Err(error) => Err(error),
     }
@@ -62,7 +68,7 @@ fn may_have_left_containers(journal: &Journal) -> Result<bool, Failure> {
 }
 
 /// An engine that does not answer.
-struct Unreachable {
+pub(super) struct Unreachable {
     engine: String,
     reason: String,
     remedy: String,

@@ -1,5 +1,6 @@
 //! The five verbs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,6 +51,19 @@ impl DockerExecutor {
     pub async fn connect_to(url: &str) -> Result<Self, ExecutorError> {
         Ok(Self { engine: Engine::connect(Endpoint::new(url, "given")).await? })
     }
+
+    /// Whether the engine has an image without pulling it.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn has_image(&self, name: &str) -> Result<bool, ExecutorError> {
+        self.engine.has(name).await
+    }
+}
+
+/// Where Docker's settings are, with its logins: `DOCKER_CONFIG`, or `.docker` at home.
+pub fn settings() -> Option<PathBuf> {
+    config_dir(&environment)
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -80,7 +94,7 @@ impl Executor for DockerExecutor {
                 ));
             }
         };
-        let settings = config_dir(&environment);
+        let settings = settings();
         let login = container.registry_login.as_ref();
         let image = self.engine.image(image, login, settings.as_deref(), progress).await?;
         progress(Progress::Starting);

@@ -34,7 +34,7 @@ async fn rehearsal(sandboxes: &Sandboxes) -> Vec<Check> {
         agent: "/dev/null".into(),
         mounts: Vec::new(),
     };
-    let plan = Plan { container, rooms: Rooms::Host, variables: Vec::new(), is_rehearsal: true };
+    let plan = Plan { container, rooms: Rooms::Host, is_rehearsal: true };
     let tried = Placing::carry_out(sandboxes, plan, &|_| {}).await;
     let removing = sandboxes.clone();
     let removed = tokio::task::spawn_blocking(move || removing.remove(&place_again)).await;

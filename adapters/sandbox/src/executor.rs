@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
 
 use crate::check;
+use crate::image::{self, ImageError, Store};
 use crate::network::{Networks, OpenNetworks};
 use crate::placing::{Placing, Plan, Rooms};
 use crate::state::{Place, State};
@@ -35,14 +36,55 @@ pub(crate) struct Sandboxes {
     pub(crate) state: State,
     pub(crate) program: PathBuf,
     pub(crate) networks: Networks,
+    pub(crate) images: Images,
+}
+
+/// The store of images, opened once it is needed.
+#[derive(Clone)]
+pub(crate) struct Images {
+    directory: PathBuf,
+    settings: image::Settings,
+    opened: Arc<OnceLock<Store>>,
+}
+
+impl Images {
+    fn open(&self) -> Result<&Store, ImageError> {
+        if let Some(store) = self.opened.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.directory, self.settings.clone())?;
+        Ok(self.opened.get_or_init(|| store))
+    }
 }
 
 impl SandboxExecutor {
     /// Sandboxes live below this state directory. `program` is started as their first process, and must call
     /// [`enter`](crate::enter).
-    pub fn new(home: &Path, program: PathBuf, networks: Arc<OpenNetworks>) -> Self {
+    pub fn new(home: &Path, program: PathBuf, networks: Arc<OpenNetworks>, images: image::Settings) -> Self {
         let (state, networks) = (State::new(home), Networks::new(networks));
-        Self { sandboxes: Sandboxes { state, program, networks } }
+        let images = Images { directory: home.join("images"), settings: images, opened: Arc::default() };
+        Self { sandboxes: Sandboxes { state, program, networks, images } }
+    }
+
+    /// What the sandbox's root is made of, and its id.
+    async fn rooms(
+        &self,
+        container: &Container,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<(Rooms, String), ExecutorError> {
+        if container.root == RootFs::Host {
+            return Ok((Rooms::Host, "host".to_owned()));
+        }
+        let login = container.registry_login.as_ref();
+        let store = self.sandboxes.images.open()?;
+        let image = store.resolve(&container.root.to_string(), login, progress).await?;
+        let id = image.id.clone();
+        Ok((Rooms::Image(Box::new(image)), id))
+    }
+
+    /// Whether an image can be used without asking anybody for it.
+    pub fn has_image(&self, name: &str) -> bool {
+        self.sandboxes.images.open().and_then(|store| store.present(name)).is_ok_and(|image| image.is_some())
     }
 
     fn place_of(&self, placement: &Placement) -> Place {
@@ -100,15 +142,9 @@ impl Executor for SandboxExecutor {
                     .into(),
             ));
         }
-        let (rooms, image_id) = match &container.root {
-            RootFs::Host => (Rooms::Host, "host".to_owned()),
-            RootFs::Directory(path) => (Rooms::Layers(vec![path.clone()]), path.display().to_string()),
-            RootFs::Archive(_) | RootFs::Image(_) => {
-                return Err(ExecutorError::Image { reason: "images are not in this version".into() });
-            }
-        };
+        let (rooms, image_id) = self.rooms(container, progress).await?;
         progress(Progress::Starting);
-        let plan = Plan { container: container.clone(), rooms, variables: Vec::new(), is_rehearsal: false };
+        let plan = Plan { container: container.clone(), rooms, is_rehearsal: false };
         let placed = Placing::carry_out(&self.sandboxes, plan, progress).await?;
         Ok(Placement {
             executor: self.name().into(),

@@ -14,6 +14,7 @@ mod cgroup;
 mod check;
 mod executor;
 mod host;
+pub mod image;
 mod init;
 mod limits;
 mod network;

@@ -1,7 +1,8 @@
 //! Making a sandbox, step by step; all of it or nothing, also when the caller stops waiting.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 
 use crate::cgroup::Hierarchy;
 use crate::executor::{Sandboxes, blocking, other};
+use crate::image::Image;
 use crate::network::Given;
 use crate::process::Process;
 use crate::spec::{Bind, Go, Ids, Report, Root, Spec};
@@ -22,20 +24,17 @@ use crate::{host, init, limits};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the root is made of.
-#[derive(Clone, Debug)]
 pub(crate) enum Rooms {
     /// The machine's own.
     Host,
-    /// Directories over one another, the lowest first.
-    Layers(Vec<PathBuf>),
+    /// An image's layers.
+    Image(Box<Image>),
 }
 
 /// What a sandbox is made from.
 pub(crate) struct Plan {
     pub(crate) container: Container,
     pub(crate) rooms: Rooms,
-    /// Variables of the image.
-    pub(crate) variables: Vec<(String, String)>,
     /// All is made, and nothing started.
     pub(crate) is_rehearsal: bool,
 }
@@ -91,31 +90,33 @@ impl<'a> Placing<'a> {
         plan: Plan,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placed, ExecutorError> {
-        let (spec, warnings) = self.prepare(plan).await?;
+        let Prepared { spec, lease, warnings } = self.prepare(plan).await?;
         for warning in warnings {
             progress(Progress::Warning(warning));
         }
-        let mut line = self.start()?;
+        let mut line = self.start(lease)?;
         line.order(&spec).await?;
         self.follow(line).await
     }
 
-    async fn prepare(&mut self, plan: Plan) -> Result<(Spec, Vec<String>), ExecutorError> {
+    async fn prepare(&mut self, plan: Plan) -> Result<Prepared, ExecutorError> {
         let (place, network) = (self.place.clone(), Arc::clone(&self.network));
-        let (spec, record, warnings) =
+        let (prepared, record) =
             blocking("preparing a sandbox", move || prepare(&place, plan, &network)).await?;
         self.record = record;
-        Ok((spec, warnings))
+        Ok(prepared)
     }
 
-    fn start(&mut self) -> Result<Line, ExecutorError> {
+    /// Starts the first process. It keeps the image's layers for as long as it lives, by holding the lease in the
+    /// place of its standard error, which is read by nobody.
+    fn start(&mut self, lease: Option<OwnedFd>) -> Result<Line, ExecutorError> {
         let failed = |error| other("starting the sandbox's first process", &error);
         let mut child = Command::new(&self.sandboxes.program)
             .arg0(init::NAME)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(lease.map_or_else(Stdio::null, Stdio::from))
             .spawn()
             .map_err(failed)?;
         let id = child.id().ok_or_else(|| failed(io::Error::other("it ended at once")))?;
@@ -197,18 +198,26 @@ impl Line {
     }
 }
 
-/// Everything on the disk and among control groups; what could not be done as asked is said.
-fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Spec, Record, Vec<String>)> {
-    let Plan { container, rooms, variables, is_rehearsal } = plan;
+/// What the first process is told and given, and what could not be done as asked.
+struct Prepared {
+    spec: Spec,
+    lease: Option<OwnedFd>,
+    warnings: Vec<String>,
+}
+
+/// Everything on the disk and among control groups.
+fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Prepared, Record)> {
+    let Plan { container, rooms, is_rehearsal } = plan;
     place.create()?;
     let mut record =
         Record { boot: boot(), has_network: matches!(network, Given::Private(_)), ..Record::default() };
-    let ids = if rustix::process::geteuid().is_root() {
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    let ids = if user.is_root() {
         let first = place.take_ids()?;
         record.ids = Some(first);
         Ids::Shifted(first)
     } else {
-        Ids::User { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+        Ids::User { uid: user.as_raw(), gid: group.as_raw() }
     };
     if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
         record.groups = hierarchy.groups(place.attempt());
@@ -219,11 +228,16 @@ fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Spec, Reco
     let mut missing = limits::apply(&record.groups, container.limits);
     // Another limit of the kernel stands in for that one.
     missing.retain(|limit| *limit != limits::PROCESSES);
-    let warning = (!missing.is_empty())
-        .then(|| format!("no {} limit holds the build; see `runspan doctor`", missing.join(" and no ")));
-    let root = match rooms {
-        Rooms::Host => Root::Host(host::shown(&host::mount_points()?)),
-        Rooms::Layers(layers) => Root::Layers(layers),
+    let warnings = match missing.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("no {} limit holds the build; see `runspan doctor`", missing.join(" and no "))],
+    };
+    let (root, lease, variables) = match rooms {
+        Rooms::Host => (Root::Host(host::shown(&host::mount_points()?)), None, Vec::new()),
+        Rooms::Image(image) => {
+            let lease = image.lease.fd().map(|lease| lease.try_clone_to_owned()).transpose()?;
+            (Root::Layers(image.layers), lease, image.config.env)
+        }
     };
     let spec = Spec {
         attempt: container.attempt.clone(),
@@ -234,10 +248,10 @@ fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Spec, Reco
         cgroups: record.groups.joined.clone(),
         processes: container.limits.pids,
         binds: if is_rehearsal { Vec::new() } else { binds(&container) },
+        environment: environment(place.attempt(), &variables),
         is_rehearsal,
-        environment: environment(place.attempt(), variables),
     };
-    Ok((spec, record, warning.into_iter().collect()))
+    Ok((Prepared { spec, lease, warnings }, record))
 }
 
 fn binds(container: &Container) -> Vec<Bind> {
@@ -252,7 +266,8 @@ fn binds(container: &Container) -> Vec<Bind> {
 }
 
 /// What a container engine gives a process; the image's own variables win.
-fn environment(attempt: &str, variables: Vec<(String, String)>) -> Vec<(String, String)> {
+fn environment(attempt: &str, variables: &[String]) -> Vec<(String, String)> {
     let given = [("PATH", PATH), ("HOSTNAME", init::hostname(attempt)), ("HOME", "/root")];
-    given.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(variables).collect()
+    let own = variables.iter().filter_map(|variable| variable.split_once('='));
+    given.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
