@@ -10,6 +10,10 @@ mod failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Started by the sandbox executor, this is no command line.
+    if let Some(code) = runspan_sandbox::enter() {
+        return code;
+    }
     match cli::Cli::read().run() {
         Ok(code) => code.into(),
         Err(failure) => {

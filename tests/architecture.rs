@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-docker",
             "runspan-engine",
             "runspan-network",
+            "runspan-sandbox",
         ],
     ),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
     ("runspan-network", &["runspan-engine"]),
+    ("runspan-sandbox", &["runspan-agent-protocol", "runspan-archive", "runspan-engine"]),
 ];
 
 /// Crates of others that only one room may use.

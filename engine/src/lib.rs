@@ -8,6 +8,7 @@ pub mod environment;
 mod event;
 mod executor;
 mod home;
+pub mod image;
 pub mod journal;
 pub mod lifecycle;
 pub mod link;

@@ -87,6 +87,10 @@ pub struct Grants {
     pub engine_socket: bool,
     /// Git sources may be repositories of this machine.
     pub local_repositories: bool,
+    /// The build may see this machine's own root, or a directory or archive of it, as `/`.
+    pub local_roots: bool,
+    /// The build may use the machine's network where it cannot have one of its own.
+    pub host_network: bool,
 }
 
 /// A build's place in a batch.

@@ -11,7 +11,7 @@ use runspan_engine::{Check, CheckState};
 use serde_json::json;
 
 use super::Format;
-use super::executor::{Choice, connect, private_network};
+use super::executor::{Choice, connect};
 use crate::config::Config;
 use crate::console;
 use crate::exit_code::Exit;
@@ -40,6 +40,7 @@ pub(super) async fn doctor(args: DoctorArgs, config: Config) -> Result<Exit, Fai
         Ok(journal) => {
             checks.extend(state(journal.home().root()));
             checks.push(left_builds(&journal));
+            checks.extend(connect(args.executor, &config, &journal).await?.check().await);
         }
         Err(failure) => checks.push(bad(
             "state directory",
@@ -47,11 +48,6 @@ pub(super) async fn doctor(args: DoctorArgs, config: Config) -> Result<Exit, Fai
             "set RUNSPAN_HOME to a directory that you can write",
         )),
     }
-    checks.extend(connect(args.executor, &config).await?.check().await);
-    checks.extend(match private_network(&config) {
-        Ok(network) => network.check(),
-        Err(error) => vec![runspan_network::unavailable(&error)],
-    });
     match args.format {
         Format::Human => console::print(&human(&checks)),
         Format::Json => console::print(&format!("{:#}\n", machine(&checks))),

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod auto;
 mod builds;
 mod check;
 mod completions;

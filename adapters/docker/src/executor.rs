@@ -1,6 +1,6 @@
 //! The five verbs.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -11,6 +11,7 @@ use bollard::{
 use futures_util::StreamExt;
 use runspan_engine::{
     Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, PrivateNetwork, Progress,
+    RootFs,
 };
 use tokio::time::Instant;
 
@@ -75,6 +76,19 @@ impl std::fmt::Debug for DockerExecutor {
         let joins = self.network.is_some();
         f.debug_struct("DockerExecutor").field("engine", &self.engine).field("joins", &joins).finish()
     }
+
+    /// Whether the engine has an image without pulling it.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn has_image(&self, name: &str) -> Result<bool, ExecutorError> {
+        self.engine.has(name).await
+    }
+}
+
+/// Where Docker's settings are, with its logins: `DOCKER_CONFIG`, or `.docker` at home.
+pub fn settings() -> Option<PathBuf> {
+    config_dir(&environment)
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -92,7 +106,10 @@ impl Executor for DockerExecutor {
         container: &Container,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placement, ExecutorError> {
-        let refused = |reason: String| ExecutorError::Start { image: container.image.clone(), reason };
+        let refused = |reason: String| ExecutorError::Start { image: container.root.to_string(), reason };
+        let RootFs::Image(image) = &container.root else {
+            return Err(refused("a container engine runs images alone; use --executor sandbox".into()));
+        };
         let socket = match (container.engine_socket, self.engine.endpoint.socket()) {
             (false, _) => None,
             (true, Some(socket)) => Some(socket),
@@ -102,18 +119,19 @@ impl Executor for DockerExecutor {
                 ));
             }
         };
-        let settings = config_dir(&environment);
+        let settings = settings();
         let login = container.registry_login.as_ref();
-        let image = self.engine.image(&container.image, login, settings.as_deref(), progress).await?;
+        let image = self.engine.image(image, login, settings.as_deref(), progress).await?;
         progress(Progress::Starting);
         let name = spec::resource_name(&container.attempt);
         let (network, connection) = match (container.network, self.private_network().await) {
             (Network::None, _) => (making::Network::None, Connection::None),
-            (Network::Private, Some(network)) => {
+            (Network::Host, _) => (making::Network::None, Connection::Host),
+            (Network::Private | Network::PrivateOrHost, Some(network)) => {
                 let resolver = network.resolver().map_err(|error| refused(error.to_string()))?;
                 (making::Network::Private(Arc::clone(network)), Connection::Joined(resolver))
             }
-            (Network::Private, None) => {
+            (Network::Private | Network::PrivateOrHost, None) => {
                 let network = spec::network(&container.attempt);
                 (making::Network::OfEngine(Box::new(network)), Connection::OfEngine(name.clone()))
             }

@@ -9,16 +9,14 @@ mod check;
 mod endpoint;
 mod engine;
 mod executor;
-mod image;
 mod join;
-mod login;
 mod making;
 mod pull;
 mod remove;
 mod spec;
 
 pub use check::unreachable;
-pub use executor::DockerExecutor;
+pub use executor::{DockerExecutor, settings};
 
 /// Label of everything this executor makes; its value is the attempt.
 pub const ATTEMPT_LABEL: &str = "dev.runspan.attempt";

@@ -59,6 +59,8 @@ pub(crate) fn network(attempt: &str) -> NetworkCreateRequest {
 pub(crate) enum Connection {
     /// Loopback alone.
     None,
+    /// The host's own.
+    Host,
     /// A network of the engine, by name.
     OfEngine(String),
     /// Loopback, and what is joined to it later; names are resolved like this.
@@ -127,6 +129,7 @@ fn connected(connection: &Connection, attempt: &str, config: HostConfig) -> Host
     let mode = |mode: &str| Some(mode.to_owned());
     match connection {
         Connection::None => HostConfig { network_mode: mode("none"), ..config },
+        Connection::Host => HostConfig { network_mode: mode("host"), ..config },
         Connection::OfEngine(network) => HostConfig { network_mode: mode(network), ..config },
         Connection::Joined(resolver) => HostConfig {
             network_mode: mode("none"),
@@ -189,14 +192,14 @@ fn volume(path: &str, labels: &HashMap<String, String>) -> EngineMount {
 mod tests {
     use std::path::PathBuf;
 
-    use runspan_engine::{Mount, Network};
+    use runspan_engine::{Mount, Network, RootFs};
 
     use super::*;
 
     fn asked() -> Container {
         Container {
             attempt: "project:1234".into(),
-            image: "busybox".into(),
+            root: RootFs::Image("busybox".into()),
             registry_login: None,
             limits: Limits { memory_bytes: Some(3 << 30), cpus: Some(0.5), pids: 100 },
             privileged: false,

@@ -10,6 +10,7 @@ use runspan_engine::request::{BuildRequest, BuildspecChoice, Grants};
 use super::args::RunArgs;
 use super::env_file;
 use super::source::{Target, local, source};
+use crate::cli::executor::Choice;
 use crate::config::Config;
 use crate::failure::Failure;
 
@@ -27,7 +28,11 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
     let (source, buildspec) = primary(args, &project)?;
     let image =
         args.image.clone().or_else(|| config.image.clone().filter(|_| project.environment.image.is_none()));
-    if image.as_ref().or(project.environment.image.as_ref()).is_none_or(|image| image.trim().is_empty()) {
+    let image = image.map(|image| of_this_machine(&image)).transpose()?;
+    let is_named =
+        image.as_ref().or(project.environment.image.as_ref()).is_some_and(|image| !image.trim().is_empty());
+    let image = if !is_named && args.executor != Choice::Docker { Some("host".to_owned()) } else { image };
+    if !is_named && args.executor == Choice::Docker {
         return Err(Failure::input("no image is named for the build's container").help(
             "name one with --image IMAGE, in the environment variable RUNSPAN_IMAGE, \
              or as environment.image of a --project FILE",
@@ -54,6 +59,8 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
             engine_socket: args.grant_docker_socket,
             // Who types the command may read the repositories of this machine anyway.
             local_repositories: true,
+            local_roots: true,
+            host_network: true,
         },
         timeout_seconds: args.timeout.map(|timeout| timeout.as_secs()),
         debug_session: args.debug_session || project.debug_session_enabled,
@@ -67,6 +74,19 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
         },
         project,
         ..BuildRequest::default()
+    })
+}
+
+/// An image's name; what is a path gets the one it has from everywhere.
+fn of_this_machine(image: &str) -> Result<String, Failure> {
+    if !image.starts_with(['/', '.']) {
+        return Ok(image.to_owned());
+    }
+    let found = Path::new(image)
+        .canonicalize()
+        .map_err(|error| Failure::input(format!("the image {image} cannot be used")).because(&error))?;
+    found.into_os_string().into_string().map_err(|path| {
+        Failure::input(format!("the image {} cannot be used: its path is not UTF-8", path.display()))
     })
 }
 
@@ -291,7 +311,8 @@ mod tests {
         assert_eq!(image(&bench, &["--project", &project]), Ok("from-project".to_owned()));
         assert_eq!(image(&bench, &[]), Ok("from-environment".to_owned()));
         bench.image = None;
-        let said: Result<String, String> = image(&bench, &[]);
+        assert_eq!(image(&bench, &[]), Ok("host".to_owned()));
+        let said: Result<String, String> = image(&bench, &["--executor", "docker"]);
         let said = said.unwrap_err();
         assert!(["--image", "RUNSPAN_IMAGE", "--project"].iter().all(|way| said.contains(way)), "{said}");
     }
@@ -339,6 +360,7 @@ mod tests {
             (vec![&app, "--artifacts", "/etc/passwd"], "--artifacts /etc/passwd"),
             (vec![&app, "--job", "a"], "--job"),
             (vec![&app, "--project", "/nowhere"], "the project /nowhere"),
+            (vec![&app, "--image", "./nowhere"], "the image ./nowhere"),
         ] {
             let error = bench.ask(&args).unwrap_err();
             assert!(error.starts_with("error: ") && error.contains(said), "{args:?}: {error}");

@@ -131,7 +131,7 @@ async fn volumes_of_an_image_go_with_the_container() {
     docker.remove_container(&base, None).await.unwrap();
 
     let mut case = Case::new("echo kept >/data/file; cat /data/file; mount | grep -c ' /data '");
-    case.asked.image = image.clone();
+    case.asked.root = RootFs::Image(image.clone());
     let placement = case.place(&executor).await.unwrap();
     let found = docker.inspect_container(&placement.container, None).await.unwrap().mounts.unwrap();
     let volume = found.into_iter().find(|mount| mount.destination.as_deref() == Some("/data")).unwrap();

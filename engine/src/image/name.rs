@@ -8,22 +8,28 @@ const CURATED_PREFIX: &str = "aws/codebuild/";
 
 /// A name that follows Docker's grammar, so that it is safe in a request's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ImageName {
+pub struct ImageName {
     /// With the registry where one is named.
-    pub(crate) repository: String,
+    pub repository: String,
     /// Tag or digest; absent means `latest`, or that the name is an image's id.
-    pub(crate) version: Option<Version>,
+    pub version: Option<Version>,
 }
 
+/// Which of a repository's images.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
+    /// The one that has this tag now.
     Tag(String),
+    /// The one whose manifest has this digest.
     Digest(String),
 }
 
 impl ImageName {
     /// Reads a name as configured.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let fault = |what: &str| Err(format!("invalid reference format: {what}: {text:?}"));
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
@@ -56,12 +62,12 @@ impl ImageName {
     }
 
     /// The registry as Docker names it in its settings; Docker Hub where none is named.
-    pub(crate) fn registry(&self) -> &str {
+    pub fn registry(&self) -> &str {
         split_registry(&self.repository).0.unwrap_or("docker.io")
     }
 
     /// Where one of CodeBuild's curated images can be pulled from; `None` for any other image.
-    pub(crate) fn curated(&self) -> Option<Curated> {
+    pub fn curated(&self) -> Option<Curated> {
         let name = self.repository.strip_prefix(CURATED_PREFIX)?;
         Some(match name.starts_with("amazonlinux") {
             true => Curated::Public(Self {
@@ -71,11 +77,19 @@ impl ImageName {
             false => Curated::Private,
         })
     }
+
+    /// What to say of an image that is [`Curated::Private`].
+    pub fn not_published(&self) -> String {
+        format!(
+            "{self} is in no public registry; build it from the Dockerfiles of aws/aws-codebuild-docker-images and \
+             tag it {self}, or use aws/codebuild/amazonlinux-x86_64-standard:5.0, which can be pulled"
+        )
+    }
 }
 
 /// A curated image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Curated {
+pub enum Curated {
     /// Published under this name.
     Public(ImageName),
     /// Only within AWS.

@@ -3,14 +3,24 @@
 use std::{collections::HashMap, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bollard::auth::DockerCredentials;
-use runspan_engine::RegistryLogin;
+use runspan_agent_protocol::Secret;
 use serde::Deserialize;
+
+use crate::RegistryLogin;
+
+/// How one registry knows us.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// User name and password.
+    pub login: RegistryLogin,
+    /// A token that stands in for the password where there is one.
+    pub identity_token: Option<Secret>,
+}
 
 /// What `config.json` says of registries.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Logins {
+pub struct Logins {
     auths: HashMap<String, Auth>,
     creds_store: Option<String>,
     cred_helpers: HashMap<String, String>,
@@ -27,7 +37,7 @@ struct Auth {
 
 impl Logins {
     /// Those of a directory such as `~/.docker`; none where there is no readable file.
-    pub(crate) fn read(config: &Path) -> Self {
+    pub fn read(config: &Path) -> Self {
         std::fs::read(config.join("config.json"))
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
@@ -35,15 +45,18 @@ impl Logins {
     }
 
     /// The login for a registry.
-    pub(crate) fn find(&self, registry: &str) -> Option<DockerCredentials> {
+    pub fn find(&self, registry: &str) -> Option<Login> {
         let auth = self.auths.iter().find(|(key, _)| host(key) == hub(registry)).map(|(_, auth)| auth)?;
         let (username, password) = auth.pair()?;
-        let identitytoken = Some(&auth.identitytoken).filter(|token| !token.is_empty()).cloned();
-        Some(DockerCredentials { identitytoken, ..credentials(registry, username, password) })
+        let token = Some(&auth.identitytoken).filter(|token| !token.is_empty());
+        Some(Login {
+            login: RegistryLogin { username, password: Secret::new(password) },
+            identity_token: token.map(Secret::new),
+        })
     }
 
     /// The credential helper that `docker` would run for a registry.
-    pub(crate) fn helper(&self, registry: &str) -> Option<&str> {
+    pub fn helper(&self, registry: &str) -> Option<&str> {
         self.cred_helpers
             .iter()
             .find(|(key, _)| host(key) == hub(registry))
@@ -63,20 +76,6 @@ impl Auth {
         let decoded = String::from_utf8(STANDARD.decode(self.auth.trim()).ok()?).ok()?;
         let (username, password) = decoded.split_once(':')?;
         Some((username.to_owned(), password.trim_end_matches('\0').to_owned()))
-    }
-}
-
-/// A project's own login.
-pub(crate) fn given(registry: &str, login: &RegistryLogin) -> DockerCredentials {
-    credentials(registry, login.username.clone(), login.password.reveal().to_owned())
-}
-
-fn credentials(registry: &str, username: String, password: String) -> DockerCredentials {
-    DockerCredentials {
-        username: Some(username),
-        password: Some(password),
-        serveraddress: Some(hub(registry).to_owned()),
-        ..DockerCredentials::default()
     }
 }
 
@@ -112,12 +111,13 @@ mod tests {
                           "token.example": {"auth": "", "identitytoken": "t"}, "broken.example": {"auth": "%%"}}}"#,
         );
         let pair = |registry: &str| {
-            let found = logins.find(registry)?;
-            Some((found.username?, found.password?))
+            let RegistryLogin { username, password } = logins.find(registry)?.login;
+            Some((username, password.reveal().to_owned()))
         };
         assert_eq!(pair("docker.io"), Some(("user".into(), "p:ass".into())));
         assert_eq!(pair("reg.example:5000"), Some(("u".into(), "p".into())));
-        assert_eq!(logins.find("token.example").unwrap().identitytoken.as_deref(), Some("t"));
+        let token = logins.find("token.example").unwrap().identity_token.unwrap();
+        assert_eq!(token.reveal(), "t");
         assert_eq!(pair("broken.example"), None);
         assert_eq!(pair("reg.example"), None);
     }
