@@ -242,6 +242,8 @@ mod tests {
             let config = Config {
                 home: home.root().to_owned(),
                 image: self.image.map(str::to_owned),
+                images_limit: None,
+                docker_config: None,
                 region: "us-east-1".into(),
                 user: "me".into(),
             };
