@@ -129,7 +129,7 @@ async fn what_a_dead_process_left_is_swept_and_living_work_is_not() {
         rig.dir.path().join(format!("images/of-{}/tmp/work-dead", rustix::process::geteuid().as_raw()));
     std::fs::create_dir_all(dead.join("fs/closed/in")).unwrap();
     std::fs::write(dead.join("fs/closed/in/file"), "x").unwrap();
-    std::fs::set_permissions(dead.join("fs/closed"), std::os::unix::fs::PermissionsExt::from_mode(0))
+    std::fs::set_permissions(dead.join("fs/closed"), std::os::unix::fs::PermissionsExt::from_mode(0o000))
         .unwrap();
     let name = format!("{}/app", fake.host);
     let pull = rig.store.resolve(&name, None, &|_| ());
@@ -169,7 +169,7 @@ async fn a_full_disk_is_one_clear_error() {
     let error = store.resolve(&format!("{}/app", fake.host), None, &|_| ()).await.unwrap_err();
     assert!(matches!(error, ImageError::DiskFull { .. }), "{error}");
     assert!(error.to_string().contains("runspan images prune"), "{error}");
-    let left = Command::new("find").arg(small.0.path()).args(["-path", "*/tmp/*"]).output().unwrap();
+    let left = Command::new("find").arg(small.0.path()).args(["-path", "*/of-0/tmp/*"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&left.stdout), "");
 }
 
@@ -213,7 +213,11 @@ async fn an_ordinary_user_has_a_store_too() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&done.stdout);
-        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+        assert!(
+            done.status.success() && said.contains("1 passed"),
+            "{said}{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         return;
     }
     let rig = Rig::new();
@@ -238,6 +242,8 @@ fn hard_for_users() -> Vec<u8> {
         header.set_entry_type(kind);
         header.set_mode(mode);
         header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_size(0);
         tar.append_data(&mut header, name, std::io::empty()).unwrap();
     };
