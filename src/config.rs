@@ -8,6 +8,7 @@ use std::sync::Arc;
 use runspan_engine::Home;
 use runspan_engine::journal::Journal;
 use runspan_network::{ParseRangeError, Range};
+use runspan_sandbox::image::{Settings, Store};
 
 use crate::failure::Failure;
 
@@ -20,6 +21,8 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
         "Addresses of builds' private networks [default: 10.213.0.0/16, or others that are free]",
     ),
     ("AWS_REGION, AWS_DEFAULT_REGION", "Region that builds see [default: us-east-1]"),
+    ("RUNSPAN_IMAGES_GIB", "Most GiB of images that the sandbox keeps [default: 20]"),
+    ("DOCKER_CONFIG", "Directory of Docker's config.json, for its logins [default: ~/.docker]"),
     ("DOCKER_HOST", "Where the container engine listens"),
     ("NO_COLOR", "No colours, whatever its value"),
 ];
@@ -33,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) image: Option<String>,
     /// `RUNSPAN_NETWORK_RANGE`.
     pub(crate) network_range: Option<Range>,
+    /// `RUNSPAN_IMAGES_GIB`, in bytes.
+    pub(crate) images_limit: Option<u64>,
+    /// Where Docker's logins are.
+    pub(crate) docker_config: Option<PathBuf>,
     /// The region that builds see.
     pub(crate) region: String,
     /// Who runs the program.
@@ -58,12 +65,20 @@ impl Config {
                     .help("set RUNSPAN_HOME to a directory that you can write"));
             }
         };
+        let gib = |text: String| {
+            text.parse::<u64>().ok().and_then(|gib| gib.checked_mul(1 << 30)).ok_or_else(|| {
+                Failure::input(format!("RUNSPAN_IMAGES_GIB is {text:?}")).help("set it to a number, as in 20")
+            })
+        };
+        let docker = || set("HOME").map(|home| PathBuf::from(home).join(".docker"));
         Ok(Self {
             home,
             image: text("RUNSPAN_IMAGE"),
             network_range: text("RUNSPAN_NETWORK_RANGE").map(|range| range.parse()).transpose().map_err(
                 |error: ParseRangeError| Failure::input(format!("RUNSPAN_NETWORK_RANGE: {error}")),
             )?,
+            images_limit: text("RUNSPAN_IMAGES_GIB").map(gib).transpose()?,
+            docker_config: set("DOCKER_CONFIG").map(PathBuf::from).or_else(docker),
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
                 .unwrap_or_else(|| "us-east-1".into()),
@@ -71,6 +86,17 @@ impl Config {
                 .or_else(|| text("LOGNAME"))
                 .unwrap_or_else(|| if root { "root".into() } else { "unknown".into() }),
         })
+    }
+
+    /// Opens the sandbox's store of images.
+    pub(crate) fn images(&self) -> Result<Store, Failure> {
+        let default = Settings::default();
+        let settings = Settings {
+            limit: self.images_limit.unwrap_or(default.limit),
+            docker_config: self.docker_config.clone(),
+            ..default
+        };
+        Ok(Store::open(&self.home.join("images"), settings)?)
     }
 
     /// Opens the state directory and its journal.
@@ -111,6 +137,17 @@ mod tests {
         assert_eq!(read("10.9.0.0/16").unwrap().network_range, "10.9.0.0/16".parse().ok());
         assert_eq!(read("").unwrap().network_range, None);
         assert_eq!(read("10.9.0.0").unwrap_err().exit, crate::exit_code::Exit::BadInput);
+    }
+
+    #[test]
+    fn the_limit_of_images_is_a_number() {
+        let limit =
+            |gib| read(&[("HOME", "/h"), ("RUNSPAN_IMAGES_GIB", gib)], false).map(|read| read.images_limit);
+        assert_eq!(limit("2").unwrap(), Some(2 << 30));
+        assert_eq!(limit("").unwrap(), None);
+        for wrong in ["x", "-1", "2G", "99999999999999"] {
+            assert!(limit(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod executor;
 mod explain;
+mod images;
 mod run;
 mod shell;
 mod watch;
@@ -36,6 +37,9 @@ enum Command {
     /// Look at builds, stop them, run them again.
     #[command(subcommand)]
     Builds(builds::BuildsCommand),
+    /// Look at the images that the sandbox keeps, fetch them, remove them.
+    #[command(subcommand)]
+    Images(images::ImagesCommand),
     /// Open a shell inside a running or paused build.
     Shell(shell::ShellArgs),
     /// Say what works on this machine, and what to do about the rest.
@@ -81,6 +85,7 @@ impl Cli {
             Command::Run(args) => block_on(run::run(*args, Config::load()?)),
             Command::Check(args) => check::check(&args),
             Command::Builds(command) => builds::builds(command, &Config::load()?),
+            Command::Images(command) => images::images(command, &Config::load()?),
             Command::Shell(args) => block_on(shell::shell(args, Config::load()?)),
             Command::Doctor(args) => block_on(doctor::doctor(args, Config::load()?)),
             Command::Conformance(args) => Ok(crate::conformance::run(&args)),

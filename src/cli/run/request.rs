@@ -263,6 +263,8 @@ mod tests {
                 home: home.root().to_owned(),
                 network_range: None,
                 image: self.image.map(str::to_owned),
+                images_limit: None,
+                docker_config: None,
                 region: "us-east-1".into(),
                 user: "me".into(),
             };

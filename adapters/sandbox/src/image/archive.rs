@@ -10,9 +10,8 @@ use runspan_engine::image::ImageName;
 use serde::Deserialize;
 
 use super::digest::{Digest, Digesting};
-use super::layer::{self, Expected, Kept};
+use super::layer::{self, AGAIN, Claim, Expected, Kept};
 use super::layout::{Layout, Work, failed};
-use super::lock::{Lock, Mode};
 use super::manifest::{Configuration, Descriptor, LONGEST, Manifest, for_this_machine};
 use super::names::Reference;
 use super::record::{ImageConfig, ImageRecord};
@@ -92,10 +91,12 @@ impl Importer<'_> {
             .map_err(failed("make", &name))?;
         let failure = |error: ArchiveError| self.broken(error.to_string());
         let tar = layer::decompressed(BufReader::new(file)).map_err(failure)?;
-        io::copy(&mut Digesting::new(tar, self.most), &mut copy).map_err(|error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(),
-            _ => self.broken(error.to_string()),
-        })?;
+        io::copy(&mut Digesting::new(tar, self.most, layer::UNPACKED), &mut copy).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(),
+                _ => self.broken(error.to_string()),
+            },
+        )?;
         Ok((copy, Some(work)))
     }
 
@@ -225,11 +226,16 @@ impl Importer<'_> {
     }
 
     fn put(&self, unpacked: layer::Unpacked) -> Result<Kept, ImageError> {
-        let path = self.layout.lock(&unpacked.diff_id);
-        let lock = Lock::wait_at(&path, Mode::Exclusive).map_err(failed("lock", &path))?;
-        unpacked
-            .put(self.layout, lock)?
-            .ok_or_else(|| self.broken("a layer was removed meanwhile; try again"))
+        loop {
+            match layer::claim(self.layout, &unpacked.diff_id)? {
+                Claim::Here(kept) => return Ok(kept),
+                Claim::ToMake(lock) => {
+                    let kept = unpacked.put(self.layout, lock)?;
+                    return kept.ok_or_else(|| self.broken("a layer was removed meanwhile; try again"));
+                }
+                Claim::Busy => std::thread::sleep(AGAIN),
+            }
+        }
     }
 
     fn blob(&self, content: &Content, blob: &Descriptor) -> Result<Vec<u8>, ImageError> {
@@ -242,7 +248,8 @@ impl Importer<'_> {
 
     fn document(&self, content: &Content, name: &str) -> Result<Vec<u8>, ImageError> {
         let mut text = Vec::new();
-        let mut reader = Digesting::new(self.open(content, name)?, LONGEST);
+        let mut reader =
+            Digesting::new(self.open(content, name)?, LONGEST, "the longest such a document may be");
         reader.read_to_end(&mut text).map_err(|error| self.broken(format!("{name}: {error}")))?;
         Ok(text)
     }

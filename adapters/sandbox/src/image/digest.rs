@@ -56,11 +56,13 @@ pub(super) struct Digesting<R> {
     hash: Sha256,
     read: u64,
     most: u64,
+    why: &'static str,
 }
 
 impl<R: Read> Digesting<R> {
-    pub(super) fn new(inner: R, most: u64) -> Self {
-        Self { inner, hash: Sha256::new(), read: 0, most }
+    /// `why` says of `most` what it is.
+    pub(super) fn new(inner: R, most: u64, why: &'static str) -> Self {
+        Self { inner, hash: Sha256::new(), read: 0, most, why }
     }
 
     /// The digest and the length of all that was read.
@@ -75,7 +77,7 @@ impl<R: Read> Read for Digesting<R> {
         self.hash.update(&into[..read]);
         self.read += read as u64;
         if self.read > self.most {
-            return Err(io::Error::other(format!("it is longer than the {} bytes it may be", self.most)));
+            return Err(io::Error::other(format!("it is longer than {} bytes, {}", self.most, self.why)));
         }
         Ok(read)
     }
@@ -97,9 +99,9 @@ mod tests {
 
     #[test]
     fn what_is_read_is_bounded() {
-        let mut reader = Digesting::new(&b"12345"[..], 5);
+        let mut reader = Digesting::new(&b"12345"[..], 5, "");
         assert_eq!(io::copy(&mut reader, &mut io::sink()).unwrap(), 5);
         assert_eq!(reader.finish(), (Digest::of(b"12345"), 5));
-        assert!(io::copy(&mut Digesting::new(&b"12345"[..], 4), &mut io::sink()).is_err());
+        assert!(io::copy(&mut Digesting::new(&b"12345"[..], 4, ""), &mut io::sink()).is_err());
     }
 }

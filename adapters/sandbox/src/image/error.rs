@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runspan_engine::ExecutorError;
 
@@ -52,6 +52,20 @@ pub enum ImageError {
         /// Why not.
         source: io::Error,
     },
+}
+
+impl ImageError {
+    /// Says for which image there is no room, where that is what is wrong.
+    pub(super) fn while_fetching(self, image: &str, store: &Path) -> Self {
+        match self {
+            Self::Store { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                Self::DiskFull { image: image.to_owned(), store: store.to_owned() }
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<ImageError> for ExecutorError {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use super::lock::{Lock, Mode};
 use super::names::{Source, familiar};
 use super::record::{ImageRecord, NameRecord};
 use super::{ImageError, Store};
+
+/// A process that is being started has a copy of every lock for a moment; who asks for a removal waits that long.
+const PATIENT: Duration = Duration::from_millis(100);
 
 /// One image of the store.
 #[derive(Clone, Debug, Serialize)]
@@ -73,7 +76,7 @@ impl Store {
     /// # Errors
     /// [`ImageError::Unknown`], [`ImageError::InUse`], [`ImageError::Store`].
     pub fn remove(&self, name: &str) -> Result<Freed, ImageError> {
-        self.removing(|removing| {
+        self.removing(PATIENT, |removing| {
             let unknown = || ImageError::Unknown(name.to_owned());
             let full = match Source::parse(name) {
                 Ok(Source::Id(id)) => {
@@ -99,17 +102,19 @@ impl Store {
     /// # Errors
     /// [`ImageError::Store`].
     pub fn prune(&self, keep: u64) -> Result<Freed, ImageError> {
-        self.removing(|removing| removing.down_to(keep))
+        self.removing(PATIENT, |removing| removing.down_to(keep))
     }
 
     /// Removes what has no name any more, and what is too much.
     pub(super) fn trim(&self) -> Result<(), ImageError> {
-        self.prune(self.settings.limit).map(drop)
+        let limit = self.settings.limit;
+        self.removing(Duration::ZERO, |removing| removing.down_to(limit)).map(drop)
     }
 
     /// Decides what to remove while nothing can be added; the removing itself comes after.
     fn removing(
         &self,
+        patience: Duration,
         decide: impl FnOnce(&mut Removing<'_>) -> Result<(), ImageError>,
     ) -> Result<Freed, ImageError> {
         // Dropped last, without the lock.
@@ -119,6 +124,7 @@ impl Store {
             layout: &self.layout,
             holdings: Holdings::read(&self.layout)?,
             work: &work,
+            patience,
             freed: Freed::default(),
         };
         decide(&mut removing)?;
@@ -178,10 +184,21 @@ struct Removing<'r> {
     layout: &'r Layout,
     holdings: Holdings,
     work: &'r Work,
+    patience: Duration,
     freed: Freed,
 }
 
 impl Removing<'_> {
+    fn lock(&self, of: &Digest) -> Result<Option<Lock>, ImageError> {
+        let begun = Instant::now();
+        loop {
+            match lock(self.layout, of)? {
+                None if begun.elapsed() < self.patience => std::thread::sleep(PATIENT / 10),
+                done => return Ok(done),
+            }
+        }
+    }
+
     fn down_to(&mut self, keep: u64) -> Result<(), ImageError> {
         self.orphans()?;
         let mut candidates: Vec<(bool, SystemTime, Digest)> = self
@@ -195,7 +212,8 @@ impl Removing<'_> {
             .collect();
         candidates.sort();
         for (named, _, id) in candidates {
-            if named && self.holdings.layers.values().sum::<u64>() <= keep {
+            // Even an empty image goes when nothing is to be kept.
+            if named && keep > 0 && self.holdings.layers.values().sum::<u64>() <= keep {
                 break;
             }
             match self.image(&id, "") {
@@ -209,7 +227,7 @@ impl Removing<'_> {
 
     /// Removes an image with its names.
     fn image(&mut self, id: &Digest, name: &str) -> Result<(), ImageError> {
-        let Some(_lock) = lock(self.layout, id)? else { return Err(ImageError::InUse(name.to_owned())) };
+        let Some(_lock) = self.lock(id)? else { return Err(ImageError::InUse(name.to_owned())) };
         let mut names = self.holdings.names_of(id);
         if names.is_empty() {
             names.push(id.to_string());
@@ -237,7 +255,7 @@ impl Removing<'_> {
         let orphans: Vec<Digest> =
             self.holdings.layers.keys().filter(|layer| !used.contains(*layer)).cloned().collect();
         for layer in orphans {
-            let Some(_lock) = lock(self.layout, &layer)? else { continue };
+            let Some(_lock) = self.lock(&layer)? else { continue };
             let path = self.layout.layer(&layer);
             fs::rename(&path, self.work.path().join(layer.hex())).map_err(failed("remove", &path))?;
             remove_file(&self.layout.lock(&layer))?;

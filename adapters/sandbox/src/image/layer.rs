@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 use runspan_archive::{ArchiveError, Limits, unpack_layer};
 
 use super::ImageError;
 use super::digest::{Digest, Digesting};
-use super::layout::{Layout, Work, failed};
+use super::layout::{Layout, Work, failed, remove_tree};
 use super::lock::{Lock, Mode};
 use super::manifest::Descriptor;
 use super::record::{FILES, LAYER, LayerRecord, json};
@@ -20,6 +21,10 @@ const MOST_FILES: u64 = 5_000_000;
 /// packs to a fiftieth.
 const RATIO: u64 = 200;
 const FREE: u64 = 1 << 30;
+
+/// What a tar's longest length is.
+pub(super) const UNPACKED: &str =
+    "the most a layer may unpack to (RUNSPAN_IMAGES_GIB, and 200 times its compressed length)";
 
 /// What is expected of a layer's stream.
 pub(super) struct Expected<'e> {
@@ -55,9 +60,9 @@ pub(super) fn unpack(
     let files = work.path().join(FILES);
     let size = expected.blob.map_or(u64::MAX, |blob| blob.size);
     let most = expected.most.min(size.saturating_mul(RATIO).max(FREE));
-    let mut blob = Digesting::new(stream, size);
+    let mut blob = Digesting::new(stream, size, "the length its manifest says");
     let unpacked = decompressed(BufReader::with_capacity(128 << 10, &mut blob)).and_then(|tar| {
-        let mut tar = Digesting::new(tar, most);
+        let mut tar = Digesting::new(tar, most, UNPACKED);
         let limits = Limits { entries: MOST_FILES, bytes: most };
         let unpacked = unpack_layer(&mut tar, &files, limits)?;
         Ok((unpacked, tar.finish().0))
@@ -100,15 +105,20 @@ pub(super) fn unpack(
 }
 
 impl Unpacked {
-    /// Puts it in its place, or finds that it is there already. The caller holds `lock` exclusively.
+    /// Puts it in its place, under the lock of its maker, which becomes a user's; `None` when it was evicted while
+    /// that changed.
     pub(super) fn put(self, layout: &Layout, lock: Lock) -> Result<Option<Kept>, ImageError> {
         let place = layout.layer(&self.diff_id);
-        match fs::rename(self.work.path(), &place) {
-            Ok(()) => {}
-            Err(_) if layout.read_layer(&self.diff_id)?.is_some() => {}
-            Err(error) => return Err(failed("make", &place)(error)),
+        // What is there without a record is nothing.
+        remove_tree(&place).map_err(failed("remove", &place))?;
+        fs::rename(self.work.path(), &place).map_err(failed("make", &place))?;
+        let path = layout.lock(&self.diff_id);
+        match lock.share().map_err(failed("lock", &path))? {
+            Some(lock) if layout.read_layer(&self.diff_id)?.is_some() => {
+                Ok(Some(Kept { diff_id: self.diff_id, _lock: lock }))
+            }
+            _ => Ok(None),
         }
-        keep(layout, self.diff_id, lock)
     }
 }
 
@@ -123,14 +133,31 @@ pub(super) fn find(layout: &Layout, diff_id: &Digest) -> Result<Option<Kept>, Im
     }
 }
 
-/// Turns the maker's lock into a user's; `None` when the layer was evicted in between.
-pub(super) fn keep(layout: &Layout, diff_id: Digest, lock: Lock) -> Result<Option<Kept>, ImageError> {
-    let path = layout.lock(&diff_id);
-    match lock.share().map_err(failed("lock", &path))? {
-        Some(lock) if layout.read_layer(&diff_id)?.is_some() => Ok(Some(Kept { diff_id, _lock: lock })),
-        _ => Ok(None),
+/// What somebody who needs a layer can do.
+pub(super) enum Claim {
+    /// Use it.
+    Here(Kept),
+    /// Make it, under this lock.
+    ToMake(Lock),
+    /// Ask again: somebody else is making it, or removing it.
+    Busy,
+}
+
+/// Finds a layer, or takes the right to make it. Nobody may wait for that right alone: those who have other layers
+/// of the image already keep them, and wait for each other's.
+pub(super) fn claim(layout: &Layout, diff_id: &Digest) -> Result<Claim, ImageError> {
+    if let Some(kept) = find(layout, diff_id)? {
+        return Ok(Claim::Here(kept));
+    }
+    let path = layout.lock(diff_id);
+    match Lock::try_at(&path, Mode::Exclusive).map_err(failed("lock", &path))? {
+        Some(lock) if layout.read_layer(diff_id)?.is_none() => Ok(Claim::ToMake(lock)),
+        _ => Ok(Claim::Busy),
     }
 }
+
+/// How soon to ask again.
+pub(super) const AGAIN: Duration = Duration::from_millis(20);
 
 /// A tar, by its first bytes: gzip's and zstd's are undone.
 pub(super) fn decompressed<'r>(mut reader: impl BufRead + 'r) -> Result<Box<dyn Read + 'r>, ArchiveError> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How often a lock that another process has is tried again.
-const AGAIN: Duration = Duration::from_millis(20);
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// A lock that is held.
 #[derive(Debug)]
@@ -51,17 +51,7 @@ impl Lock {
         loop {
             match Self::try_at(path, mode)? {
                 Some(lock) => return Ok(lock),
-                None => std::thread::sleep(AGAIN / 10),
-            }
-        }
-    }
-
-    /// Takes the lock at this path, waiting for whoever has it, however long.
-    pub(super) async fn at(path: &Path, mode: Mode) -> io::Result<Self> {
-        loop {
-            match Self::try_at(path, mode)? {
-                Some(lock) => return Ok(lock),
-                None => tokio::time::sleep(AGAIN).await,
+                None => std::thread::sleep(AGAIN),
             }
         }
     }

@@ -10,9 +10,8 @@ use runspan_engine::{Progress, RegistryLogin};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::digest::Digest;
-use super::layer::{self, Expected, Kept};
+use super::layer::{self, AGAIN, Claim, Expected, Kept};
 use super::layout::failed;
-use super::lock::{Lock, Mode};
 use super::manifest::{Configuration, Descriptor, ImageManifest, Manifest, for_this_machine};
 use super::names::Reference;
 use super::record::{ImageRecord, NameRecord};
@@ -122,24 +121,28 @@ impl Store {
 }
 
 impl Pull<'_> {
-    /// The layer: here already, being made by somebody else, or downloaded.
+    /// The layer: here already, made by somebody else meanwhile, or downloaded.
     async fn layer(&self, diff_id: &Digest, blob: &Descriptor) -> Result<Kept, ImageError> {
         let layout = &self.store.layout;
+        let mut waited = false;
         loop {
-            if let Some(kept) = layer::find(layout, diff_id)? {
-                return Ok(kept);
-            }
-            let path = layout.lock(diff_id);
-            let lock = Lock::at(&path, Mode::Exclusive).await.map_err(failed("lock", &path))?;
-            let kept = if layout.read_layer(diff_id)?.is_some() {
-                self.tally.add(blob.size);
-                layer::keep(layout, diff_id.clone(), lock)?
-            } else {
-                self.download(diff_id, blob).await?.put(layout, lock)?
-            };
-            // Otherwise it was evicted between two locks.
-            if let Some(kept) = kept {
-                return Ok(kept);
+            match layer::claim(layout, diff_id)? {
+                Claim::Here(kept) => {
+                    if waited {
+                        self.tally.add(blob.size);
+                    }
+                    return Ok(kept);
+                }
+                Claim::ToMake(lock) => {
+                    // Otherwise it was evicted between two locks.
+                    if let Some(kept) = self.download(diff_id, blob).await?.put(layout, lock)? {
+                        return Ok(kept);
+                    }
+                }
+                Claim::Busy => {
+                    waited = true;
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
         }
     }

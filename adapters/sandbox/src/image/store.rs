@@ -81,7 +81,10 @@ impl Store {
     ) -> Result<Image, ImageError> {
         match self.present(name)? {
             Some(image) => Ok(image),
-            None => self.fetch(name, login, progress, false).await,
+            None => {
+                let fetched = self.fetch(name, login, progress, false).await;
+                fetched.map_err(|error| error.while_fetching(name, self.layout.root()))
+            }
         }
     }
 
@@ -95,7 +98,8 @@ impl Store {
         login: Option<&RegistryLogin>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Image, ImageError> {
-        self.fetch(name, login, progress, true).await
+        let fetched = self.fetch(name, login, progress, true).await;
+        fetched.map_err(|error| error.while_fetching(name, self.layout.root()))
     }
 
     /// The image of this name or id when it is here.

@@ -3,7 +3,6 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -24,19 +23,11 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts one, if docker and Debian's `docker-registry` are here.
     pub(crate) fn start(with_login: bool) -> Option<Self> {
-        static HERE: OnceLock<Result<(), String>> = OnceLock::new();
-        let here = HERE.get_or_init(|| {
-            let image = docker(&["image", "inspect", "runspan-test/busybox"]);
-            if !image.is_ok_and(|output| output.status.success()) {
-                return Err("runspan-test/busybox is not here; run tests/images/make".into());
-            }
-            let registry = Command::new("docker-registry").arg("--version").output();
-            registry
-                .map(drop)
-                .map_err(|error| format!("docker-registry: {error}; apt-get install docker-registry"))
-        });
-        if let Err(missing) = here {
-            skip(missing);
+        if !engine() {
+            return None;
+        }
+        if let Err(error) = Command::new("docker-registry").arg("--version").output() {
+            skip(&format!("docker-registry: {error}; apt-get install docker-registry"));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
@@ -104,6 +95,16 @@ impl Drop for Registry {
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }
+}
+
+/// Whether Docker answers and has the image that all others here are made of.
+pub(crate) fn engine() -> bool {
+    let image = docker(&["image", "inspect", "runspan-test/busybox"]);
+    let here = image.is_ok_and(|output| output.status.success());
+    if !here {
+        skip("Docker or runspan-test/busybox is not here; run tests/images/make");
+    }
+    here
 }
 
 pub(crate) fn docker(arguments: &[&str]) -> std::io::Result<Output> {

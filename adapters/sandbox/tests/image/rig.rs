@@ -19,6 +19,7 @@ pub(crate) fn skip(missing: &str) {
 }
 
 /// A store that gives up soon.
+#[derive(Debug)]
 pub(crate) struct Rig {
     pub(crate) dir: TempDir,
     pub(crate) store: Store,
@@ -96,6 +97,8 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Seen> {
                 path.read_link().unwrap().display().to_string()
             } else if kind.is_char_device() {
                 format!("device {}", found.rdev())
+            } else if kind.is_fifo() {
+                "pipe".into()
             } else {
                 format!("{} links, {:x}", found.nlink(), sum(&std::fs::read(&path).unwrap()))
             };

@@ -68,6 +68,9 @@ impl Registry {
                 self.reference.repository,
                 self.reference.version()
             )),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                Trouble::Lasting(format!("{registry} has less of a layer than its manifest says (416)"))
+            }
             StatusCode::TOO_MANY_REQUESTS => {
                 let hint = if self.login.is_none() { "; with a login the limit is higher" } else { "" };
                 Trouble::Passing { reason: format!("{registry} limits requests (429){said}{hint}"), after }
