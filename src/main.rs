@@ -6,6 +6,7 @@ mod conformance;
 mod console;
 mod exit_code;
 mod failure;
+mod translators;
 
 use std::process::ExitCode;
 

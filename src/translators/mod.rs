@@ -1,0 +1,58 @@
+//! From files of other systems to buildspecs: which translator reads what.
+
+mod chosen;
+mod format;
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runspan_buildspec::{Translation, yaml};
+use runspan_pipelines::Selection;
+
+pub(crate) use chosen::{Chosen, choose, selection};
+pub(crate) use format::FileFormat;
+pub(crate) use tree::Tree;
+
+use crate::failure::Failure;
+
+/// A file of another system.
+pub(crate) struct SourceFile {
+    /// As the user named it.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) format: FileFormat,
+    pub(crate) text: String,
+}
+
+impl SourceFile {
+    /// Reads a file; `None` when it is none that a translator reads.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Failure> {
+        let name = path.to_string_lossy().into_owned();
+        let failed = |error| Failure::input(format!("{name} cannot be read")).because(&error);
+        let bytes = fs::read(path).map_err(failed)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(FileFormat::of(path, &text).map(|format| Self { name, path: path.to_owned(), format, text }))
+    }
+
+    /// Translates it; `job` chooses where a file holds several pipelines.
+    pub(crate) fn translate(&self, selection: &Selection) -> Translation {
+        let tree = Tree::around(&self.path, self.format);
+        self.translate_in(&tree, selection)
+    }
+
+    /// Translates it as a part of this tree.
+    pub(crate) fn translate_in(&self, tree: &Tree, selection: &Selection) -> Translation {
+        if let Err(diagnostics) = yaml::text(self.text.as_bytes()) {
+            return Translation { diagnostics, ..Translation::default() };
+        }
+        let read = |path: &str| tree.read(path);
+        match self.format {
+            FileFormat::Pipelines => {
+                let context = runspan_pipelines::Context { selection: selection.clone(), read: &read };
+                runspan_pipelines::translate(&self.text, &context)
+            }
+            FileFormat::Workflow | FileFormat::Jenkinsfile => Translation::default(),
+        }
+    }
+}
