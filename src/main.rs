@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod conformance;
 mod console;
+mod event;
 mod exit_code;
 mod failure;
 mod translators;

@@ -17,6 +17,7 @@ pub(crate) use tree::Tree;
 use crate::failure::Failure;
 
 /// A file of another system.
+#[derive(Debug)]
 pub(crate) struct SourceFile {
     /// As the user named it.
     pub(crate) name: String,
@@ -35,7 +36,7 @@ impl SourceFile {
         Ok(FileFormat::of(path, &text).map(|format| Self { name, path: path.to_owned(), format, text }))
     }
 
-    /// Translates it; `job` chooses where a file holds several pipelines.
+    /// Translates it; the selection is of its pipelines, where it has several.
     pub(crate) fn translate(&self, selection: &Selection) -> Translation {
         let tree = Tree::around(&self.path, self.format);
         self.translate_in(&tree, selection)

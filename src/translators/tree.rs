@@ -34,6 +34,11 @@ impl Tree {
         Self { root: root.to_owned(), within: within.to_owned() }
     }
 
+    /// The directory of the repository.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The text of a file; `None` where there is none, and outside.
     pub(crate) fn read(&self, path: &str) -> Option<String> {
         let path = self.root.join(path.trim_start_matches('/')).canonicalize().ok()?;

@@ -117,7 +117,8 @@ pub(super) fn faulty(file: &SourceFile, translation: &Translation) -> Failure {
     Failure::input(format!("{} cannot be translated: see above", file.name))
 }
 
-fn warn(file: &SourceFile, translation: &Translation) {
+/// Says what is odd about the file.
+pub(super) fn warn(file: &SourceFile, translation: &Translation) {
     show(file, translation, Severity::Warning);
 }
 
