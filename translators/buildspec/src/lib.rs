@@ -9,6 +9,7 @@ mod on_failure;
 mod parse;
 mod render;
 pub mod report;
+pub mod shell;
 mod suggest;
 mod syntax;
 mod translation;
