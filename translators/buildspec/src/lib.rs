@@ -20,5 +20,6 @@ pub use diagnostic::*;
 pub use model::*;
 pub use parse::{Parsed, parse, parse_bytes};
 pub use render::render;
+pub use suggest::nearest;
 pub use translation::*;
 pub use write::{Comments, write};

@@ -134,7 +134,7 @@ impl Function {
 }
 
 impl Expr {
-    pub(super) fn new(kind: Kind, span: Range<usize>) -> Self {
+    pub(crate) fn new(kind: Kind, span: Range<usize>) -> Self {
         let mut depth = 0;
         Self::each_child(&kind, &mut |child| depth = depth.max(child.depth));
         // The parts of `a.b` that are not expressions of their own count as such in GitHub's tree.
