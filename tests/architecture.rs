@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "runspan",
         &[
+            "runspan-actions",
             "runspan-agent-protocol",
             "runspan-buildspec",
             "runspan-docker",
@@ -16,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-pipelines",
         ],
     ),
+    ("runspan-actions", &["runspan-buildspec"]),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),

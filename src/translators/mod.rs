@@ -53,7 +53,10 @@ impl SourceFile {
                 let context = runspan_pipelines::Context { selection: selection.clone(), read: &read };
                 runspan_pipelines::translate(&self.text, &context)
             }
-            FileFormat::Workflow | FileFormat::Jenkinsfile => Translation::default(),
+            FileFormat::Workflow => {
+                runspan_actions::translate(&self.text, &runspan_actions::Context { files: &read })
+            }
+            FileFormat::Jenkinsfile => Translation::default(),
         }
     }
 }
