@@ -7,6 +7,7 @@ mod console;
 mod event;
 mod exit_code;
 mod failure;
+mod parallel;
 mod translators;
 
 use std::process::ExitCode;

@@ -26,7 +26,9 @@ impl FileFormat {
         let is_yaml = name.ends_with(".yml") || name.ends_with(".yaml");
         let in_workflows =
             is_yaml && path.parent().is_some_and(|parent| parent.ends_with(".github/workflows"));
-        if name.starts_with("jenkinsfile")
+        let is_other =
+            [".json", ".jsonl", ".md", ".txt", ".html", ".xml"].iter().any(|end| name.ends_with(end));
+        if (name.starts_with("jenkinsfile") && !is_yaml && !is_other)
             || name.ends_with("jenkinsfile")
             || (!is_yaml && text.trim_start().starts_with("pipeline {"))
         {
@@ -74,6 +76,7 @@ mod tests {
             ("/x/Jenkinsfile", "", Some(Jenkinsfile)),
             ("/x/Jenkinsfile.release", "", Some(Jenkinsfile)),
             ("/x/ci", "pipeline {\n}", Some(Jenkinsfile)),
+            ("/x/jenkinsfiles.jsonl", "{}", None),
             ("/x/bitbucket-pipelines.yml", "", Some(Pipelines)),
             ("/x/ci.yml", "image: a\npipelines:\n  default: []\n", Some(Pipelines)),
             ("/x/.github/workflows/ci.yml", "", Some(Workflow)),

@@ -7,7 +7,7 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runspan_buildspec::{Translation, yaml};
+use runspan_buildspec::Translation;
 use runspan_pipelines::Selection;
 
 pub(crate) use chosen::{Chosen, choose, selection};
@@ -29,11 +29,15 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     /// Reads a file; `None` when it is none that a translator reads.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Failure> {
+        let failed = |error| Failure::input(format!("{} cannot be read", path.display())).because(&error);
+        Ok(Self::of(path, &fs::read(path).map_err(failed)?))
+    }
+
+    /// A file that holds these bytes.
+    pub(crate) fn of(path: &Path, bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes).into_owned();
         let name = path.to_string_lossy().into_owned();
-        let failed = |error| Failure::input(format!("{name} cannot be read")).because(&error);
-        let bytes = fs::read(path).map_err(failed)?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Ok(FileFormat::of(path, &text).map(|format| Self { name, path: path.to_owned(), format, text }))
+        FileFormat::of(path, &text).map(|format| Self { name, path: path.to_owned(), format, text })
     }
 
     /// Translates it; the selection is of its pipelines, where it has several.
@@ -44,9 +48,6 @@ impl SourceFile {
 
     /// Translates it as a part of this tree.
     pub(crate) fn translate_in(&self, tree: &Tree, selection: &Selection) -> Translation {
-        if let Err(diagnostics) = yaml::text(self.text.as_bytes()) {
-            return Translation { diagnostics, ..Translation::default() };
-        }
         let read = |path: &str| tree.read(path);
         match self.format {
             FileFormat::Pipelines => {

@@ -1,12 +1,7 @@
 //! Every file below a directory, in one report.
 
 use std::io::{self, IsTerminal};
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runspan_buildspec::{Coverage, Translation, write};
@@ -18,6 +13,7 @@ use super::{ReportFormat, page, report, store};
 use crate::console;
 use crate::exit_code::Exit;
 use crate::failure::Failure;
+use crate::parallel;
 use crate::translators::{FileFormat, SourceFile};
 
 /// A file with what became of it.
@@ -139,34 +135,19 @@ fn is_source(entry: &DirEntry) -> bool {
 /// Translates files on every processor; the results are in the files' order.
 fn translate_all(tree: &Path, files: &[PathBuf]) -> Result<Vec<Translated>, Failure> {
     let progress = progress(files.len());
-    let next = AtomicUsize::new(0);
-    let all = Mutex::new(Vec::with_capacity(files.len()));
-    let work = || {
-        while let Some((index, path)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            files.get(index).map(|path| (index, path))
-        } {
-            let read = SourceFile::read(path).map(|file| {
-                file.map(|mut file| {
-                    file.name = path.strip_prefix(tree).unwrap_or(path).to_string_lossy().into_owned();
-                    let translation = file.translate(&Selection::default());
-                    Translated::of(file, translation)
-                })
-            });
-            progress.inc(1);
-            all.lock().unwrap_or_else(PoisonError::into_inner).push((index, read));
-        }
-    };
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(files.len().max(1));
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(work);
-        }
+    let all = parallel::each(files, |path| {
+        let read = SourceFile::read(path).map(|file| {
+            file.map(|mut file| {
+                file.name = path.strip_prefix(tree).unwrap_or(path).to_string_lossy().into_owned();
+                let translation = file.translate(&Selection::default());
+                Translated::of(file, translation)
+            })
+        });
+        progress.inc(1);
+        read
     });
     progress.finish_and_clear();
-    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-    all.sort_by_key(|(index, _)| *index);
-    all.into_iter().filter_map(|(_, read)| read.transpose()).collect()
+    all.into_iter().filter_map(Result::transpose).collect()
 }
 
 fn progress(files: usize) -> ProgressBar {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use runspan_buildspec::{Coverage, Fidelity, Note, Translation, write};
 
@@ -180,26 +181,46 @@ fn section(
     }
 }
 
+/// What is not exact; what is said of several places is said once.
 fn notes(index: usize, notes: &[Note]) -> Markup {
-    let of = |name: &'static str| notes.iter().filter(move |note| note.fidelity.name() == name);
+    let mut said: IndexMap<&Fidelity, Vec<&Note>> = IndexMap::new();
+    for name in ["manual", "approximate"] {
+        for note in notes.iter().filter(|note| note.fidelity.name() == name) {
+            said.entry(&note.fidelity).or_default().push(note);
+        }
+    }
     html! {
         ul.notes {
-            @for note in of("manual").chain(of("approximate")) {
-                li class=(note.fidelity.name()) {
-                    a.place href={ "#f" (index) "l" (note.span.line) } { (note.span.line) ":" (note.span.column) }
-                    " " code { (visible(&note.construct)) } " "
-                    @match &note.fidelity {
-                        Fidelity::Exact { became } => { (visible(became)) }
+            @for (fidelity, notes) in said {
+                li class=(fidelity.name()) {
+                    @for note in &notes {
+                        a.place href={ "#f" (index) "l" (note.span.line) } title=(visible(&note.construct)) {
+                            (note.span.line) ":" (note.span.column)
+                        }
+                        " "
+                    }
+                    @if let [note] = notes.as_slice() { code { (visible(&note.construct)) } " " }
+                    @match fidelity {
+                        Fidelity::Exact { became } => { (prose(became)) }
                         Fidelity::Approximate { became, difference } => {
-                            (visible(became)) "; " em { (visible(difference)) }
+                            (prose(became)) "; " em { (prose(difference)) }
                         }
                         Fidelity::Manual { reason, suggestion } => {
-                            (visible(reason))
+                            (prose(reason))
                             @if let Some(suggestion) = suggestion { pre { (visible(suggestion)) } }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Text in which what stands in backticks is code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (visible(part)) } } @else { (visible(part)) }
         }
     }
 }

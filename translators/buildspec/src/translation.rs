@@ -77,7 +77,7 @@ pub struct Note {
 }
 
 /// How faithfully a construct was translated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fidelity {
     /// It does the same.
     Exact {
