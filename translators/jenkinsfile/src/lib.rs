@@ -2,3 +2,6 @@
 
 pub mod declarative;
 pub mod groovy;
+mod translate;
+
+pub use translate::{Context, translate};

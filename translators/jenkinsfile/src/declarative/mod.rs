@@ -9,5 +9,6 @@ mod validate;
 
 pub use ast_json::ast_json;
 pub use model::*;
+pub(crate) use names::POST as POST_ORDER;
 pub use read::{Read, read};
 pub use validate::validate;

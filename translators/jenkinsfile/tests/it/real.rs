@@ -22,7 +22,7 @@ const NOT_GROOVY: &[(&str, &str)] = &[
     ("c9fc6b2dffc3814f", "Ruby"),
 ];
 
-fn told(line: &str) {
+pub(super) fn told(line: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
 
