@@ -51,6 +51,8 @@ pub struct Stage<'a> {
     pub branches: Vec<Branch<'a>>,
     /// The span of `steps`.
     pub steps_span: Option<Range<usize>>,
+    /// The span of the lone `parallel` step in it.
+    pub parallel_step_span: Option<Range<usize>>,
     /// `stages`.
     pub stages: Option<Stages<'a>>,
     /// `parallel`.
@@ -235,6 +237,8 @@ pub struct When<'a> {
     pub before_input: Option<bool>,
     /// `beforeOptions`.
     pub before_options: Option<bool>,
+    /// Where the three stand.
+    pub flags: Vec<Range<usize>>,
 }
 
 /// A condition of `when`.

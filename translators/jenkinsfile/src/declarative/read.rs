@@ -284,6 +284,7 @@ impl<'a> Reader<'_> {
             && let Some(call) = call_of(only)
             && call.step() == Some("parallel")
         {
+            out.parallel_step_span = Some(only.span.clone());
             return self.parallel_step(call, out);
         }
         out.branches.push(self.branch("default", body, &stmt.span));
@@ -568,6 +569,9 @@ impl<'a> Reader<'_> {
                 self.fault(&stmt.span, "expected a condition, such as `branch 'main'`");
                 continue;
             };
+            if matches!(call.step(), Some("beforeAgent" | "beforeInput" | "beforeOptions")) {
+                out.flags.push(stmt.span.clone());
+            }
             match call.step() {
                 Some("beforeAgent") => out.before_agent = self.flag(call, &stmt.span),
                 Some("beforeInput") => out.before_input = self.flag(call, &stmt.span),

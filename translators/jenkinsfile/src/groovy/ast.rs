@@ -332,7 +332,7 @@ impl Call {
 }
 
 /// The levels that a tree may have.
-pub(super) const HIGHEST: u16 = 400;
+pub(super) const HIGHEST: u16 = 200;
 
 impl Expr {
     pub(super) fn new(kind: ExprKind, span: Range<usize>) -> Self {

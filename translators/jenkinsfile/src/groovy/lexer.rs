@@ -201,13 +201,12 @@ impl Lexer<'_> {
 
     /// Takes what is closed off the stack. One that was forgotten inside goes with it, as far as the string around.
     fn close(&mut self, closes: Inside) {
-        let barrier = self
-            .open
-            .iter()
-            .rposition(|inside| matches!(inside, Inside::Value | Inside::Text(..)))
-            .map_or(0, |at| at + 1);
-        if let Some(at) = self.open[barrier..].iter().rposition(|inside| *inside == closes) {
-            self.open.truncate(barrier + at);
+        // Further out nobody would guess right either.
+        const FARTHEST: usize = 50;
+        let near = self.open.iter().rev().take(FARTHEST);
+        let inside = near.take_while(|inside| !matches!(inside, Inside::Value | Inside::Text(..)));
+        if let Some(forgotten) = inside.into_iter().position(|inside| *inside == closes) {
+            self.open.truncate(self.open.len() - forgotten - 1);
             self.newline &= closes != Inside::Paren && closes != Inside::Bracket;
         }
     }

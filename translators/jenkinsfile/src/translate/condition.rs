@@ -5,7 +5,7 @@ use runspan_buildspec::shell::quoted;
 use super::{
     Translator,
     scope::{Meaning, argument, first, named},
-    value::{RESULT, whole},
+    value::{LONGEST, RESULT, whole},
 };
 use crate::{
     declarative::{Condition, ConditionKind, When},
@@ -15,6 +15,10 @@ use crate::{
 impl Translator<'_> {
     /// The command that tells whether an expression holds.
     pub(super) fn condition(&self, expr: &Expr) -> Option<String> {
+        self.condition_of(expr).filter(|text| text.len() <= LONGEST)
+    }
+
+    fn condition_of(&self, expr: &Expr) -> Option<String> {
         match &expr.kind {
             ExprKind::Paren(inner) => {
                 let inner = self.condition(inner)?;
@@ -167,11 +171,8 @@ impl Translator<'_> {
                     Some(format!("! {}", self.own_shell(&script)))
                 }
                 _ => match self.scope.get(name) {
-                    Some(Meaning::Method(params, body)) if params.is_empty() && self.helpers.get() < 20 => {
-                        self.helpers.set(self.helpers.get() + 1);
-                        let condition = self.expression(body);
-                        self.helpers.set(self.helpers.get() - 1);
-                        condition
+                    Some(Meaning::Method(params, body)) if params.is_empty() => {
+                        self.helped(|translator| translator.expression(body))
                     }
                     _ => None,
                 },
@@ -188,8 +189,8 @@ impl Translator<'_> {
             return Some(case(&self.value(item)?.argument(), &items.join(" | ")));
         }
         let value = self.value(object)?.argument();
-        if name == "isEmpty" || name == "trim" {
-            let test = if name == "isEmpty" { "-z" } else { "-n" };
+        if matches!(name.as_str(), "isEmpty" | "trim" | "isBlank" | "length" | "size") {
+            let test = if matches!(name.as_str(), "isEmpty" | "isBlank") { "-z" } else { "-n" };
             return Some(format!("[ {test} {value} ]"));
         }
         let other = self.value(first(call)?)?;
@@ -220,6 +221,10 @@ impl Translator<'_> {
     /// The conditions of `when`; each is noted. Nothing where one is left to people.
     pub(super) fn when(&mut self, when: &When<'_>, path: &str) -> Option<String> {
         let path = format!("{path}.when");
+        for flag in &when.flags {
+            let difference = "the condition is looked at in the build, when its agent is there";
+            self.notes.approximate(flag, &path, "nothing", difference);
+        }
         let tests: Vec<_> =
             when.conditions.iter().map(|condition| self.when_condition(condition, &path)).collect();
         let tests: Option<Vec<_>> = tests.into_iter().collect();

@@ -42,9 +42,7 @@ impl<'a> Translator<'a> {
             {
                 let id = first(call).and_then(|id| self.constant(id)).unwrap_or_else(|| "?".into());
                 self.credentials(&key.text, &id, &span, &construct);
-                if self.source.contains(&format!("{}_USR", key.text))
-                    || self.source.contains(&format!("{}_PSW", key.text))
-                {
+                if self.is_pair(&key.text) {
                     let name = &key.text;
                     exports.push_str(&format!("export {name}=\"${name}_USR:${name}_PSW\"\n"));
                 }
@@ -60,8 +58,7 @@ impl<'a> Translator<'a> {
                 }
                 (Some(word), _) => {
                     self.notes.exact(&span, &construct, "`export`");
-                    // An assignment alone tells whether its command failed.
-                    exports.push_str(&format!("export {}={}\n", key.text, word.argument()));
+                    exports.push_str(&exporting(&key.text, &word));
                 }
                 (None, _) => {
                     let suggestion = Some(format!("export {}=\"$(command)\"", key.text));
@@ -79,10 +76,14 @@ impl<'a> Translator<'a> {
         exports
     }
 
+    /// Whether the file uses user and password of a variable.
+    fn is_pair(&self, name: &str) -> bool {
+        ["_USR", "_PSW"].iter().any(|part| self.pairs.contains(format!("{name}{part}").as_str()))
+    }
+
     fn credentials(&mut self, name: &str, id: &str, span: &Range<usize>, construct: &str) {
         let parts = ["_USR", "_PSW"].map(|part| format!("{name}{part}"));
-        let pair = parts.iter().any(|part| self.source.contains(part.as_str()));
-        if pair {
+        if self.is_pair(name) {
             for part in &parts {
                 self.secret(part, id);
             }
@@ -455,6 +456,16 @@ impl<'a> Translator<'a> {
                 Place { image: None, key: String::new() }
             }
         }
+    }
+}
+
+/// An assignment that later commands see; on its own line it tells whether its command failed.
+pub(super) fn exporting(name: &str, word: &Word) -> String {
+    let value = word.argument();
+    if value.contains("$(") {
+        format!("{name}={value}\nexport {name}\n")
+    } else {
+        format!("export {name}={value}\n")
     }
 }
 

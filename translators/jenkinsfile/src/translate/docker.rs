@@ -64,22 +64,16 @@ impl<'a> Translator<'a> {
         {
             return match name {
                 "build" => {
-                    let ExprKind::Call(_) = &object.kind else {
-                        // The call itself is the value.
-                        let value = Expr::clone(object);
-                        drop(value);
-                        let image = self.value(first(call)?)?;
-                        let args = match call.args.get(1) {
-                            Some(Arg::Value(args)) if !matches!(args.kind, ExprKind::Closure(_)) => {
-                                self.value(args)?.script()
-                            }
-                            _ => ".".into(),
-                        };
-                        self.privileged = true;
-                        self.notes.exact(span, &construct, "`docker build`, in a privileged build");
-                        return Some(Block::of(format!("docker build -t {} {args}", image.argument())));
+                    let image = self.value(first(call)?)?;
+                    let args = match call.args.get(1) {
+                        Some(Arg::Value(args)) if !matches!(args.kind, ExprKind::Closure(_)) => {
+                            self.value(args)?.script()
+                        }
+                        _ => ".".into(),
                     };
-                    None
+                    self.privileged = true;
+                    self.notes.exact(span, &construct, "`docker build`, in a privileged build");
+                    Some(Block::of(format!("docker build -t {} {args}", image.argument())))
                 }
                 "withRegistry" | "withServer" => {
                     let body = &call.block()?.body;
@@ -200,6 +194,9 @@ impl<'a> Translator<'a> {
             "of the variables, those that the commands name are passed on",
         );
         let script = block.lines();
+        if script.len() > super::value::LONGEST {
+            return block;
+        }
         let passed: String = names_in(&script).iter().map(|name| format!(" -e {name}")).collect();
         let args = args.map(|args| format!(" {}", args.script().trim())).unwrap_or_default();
         Block::of(format!(

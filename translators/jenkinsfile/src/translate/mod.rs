@@ -89,11 +89,13 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
         loops: 0,
         directories: 0,
         results: false,
-        helpers: Cell::new(0),
+        helpers: Helpers::default(),
+        pairs: pairs(text),
         beside: Block::default(),
     };
     let jobs = match &read.pipeline {
         Some(pipeline) => {
+            translator.notes.exact(&pipeline.span, "pipeline", "the buildspec");
             translator.around_pipeline(&parsed.script, pipeline);
             translator.pipeline(pipeline)
         }
@@ -132,10 +134,25 @@ struct Translator<'a> {
     directories: usize,
     /// Whether the pipeline has results beside success and failure.
     results: bool,
-    /// Depth of helpers whose values are being looked at.
-    helpers: Cell<usize>,
+    helpers: Helpers,
+    /// Variables of the file that are the user or password of credentials.
+    pairs: HashSet<&'a str>,
     /// What stands before `pipeline { … }`.
     beside: Block,
+}
+
+/// How often helpers have been looked into, and how deep.
+#[derive(Default)]
+struct Helpers {
+    depth: Cell<usize>,
+    count: Cell<usize>,
+}
+
+/// Names that end as those of a user or password do.
+fn pairs(text: &str) -> HashSet<&str> {
+    text.split(|c: char| c != '_' && !c.is_ascii_alphanumeric())
+        .filter(|word| word.ends_with("_USR") || word.ends_with("_PSW"))
+        .collect()
 }
 
 impl Deref for Translator<'_> {
@@ -158,6 +175,7 @@ impl<'a> Translator<'a> {
         let mut first = Block::default();
         for stmt in script {
             if stmt.span.start <= pipeline.span.start && pipeline.span.end <= stmt.span.end {
+                self.notes.exact(&stmt.span, "call", "the pipeline in it");
                 continue;
             }
             let before = stmt.span.start < pipeline.span.start;

@@ -47,7 +47,6 @@ const MOST_LEGS: usize = 256;
 impl<'a> Translator<'a> {
     /// The jobs of a pipeline.
     pub(super) fn pipeline(&mut self, pipeline: &Pipeline<'a>) -> Vec<Job> {
-        self.notes.exact(&pipeline.span, "pipeline", "the buildspec");
         let mut variables = IndexMap::new();
         if let Some(parameters) = &pipeline.parameters {
             self.parameters(&parameters.items, "pipeline", &mut variables);
@@ -262,10 +261,9 @@ impl<'a> Translator<'a> {
                         (branch.name.clone(), block)
                     })
                     .collect();
-                if let Some(span) = &stage.steps_span {
-                    let inner = span.start + 1..span.end;
+                if let Some(span) = &stage.parallel_step_span {
                     self.notes.approximate(
-                        &inner,
+                        span,
                         &format!("{path}.parallel"),
                         "all at once in the background",
                         MIXED,
@@ -657,26 +655,32 @@ fn conditional(test: &str, block: &Block) -> Block {
     Block { sets: block.sets, ..Block::of(format!("if {test}; then\n{}fi", guarded_lines(block))) }
 }
 
-/// Exports as commands of their own; comments stay with what follows.
+/// Exports as commands of their own: CodeBuild exports what a command sets.
 fn exported(lines: &[String]) -> Block {
     let mut block = Block::default();
     let mut comment = String::new();
     let mut text = String::new();
+    let mut quoted = false;
     for line in lines {
-        if let Some(said) = line.strip_prefix("# ").filter(|_| text.is_empty()) {
+        if !quoted && let Some(said) = line.strip_prefix("# ") {
             comment.push_str(said);
             continue;
         }
-        // A value may have several lines.
-        if line.starts_with("export ") && !text.is_empty() {
-            block
-                .commands
-                .push(Command { text: std::mem::take(&mut text), comment: std::mem::take(&mut comment) });
+        let line = if quoted { line.as_str() } else { line.strip_prefix("export ").unwrap_or(line) };
+        if !quoted && !line.contains('=') {
+            continue;
         }
         if !text.is_empty() {
             text.push('\n');
         }
         text.push_str(line);
+        // A value may have several lines.
+        quoted = text.matches('\'').count() % 2 == 1 || text.matches('"').count() % 2 == 1;
+        if !quoted {
+            block
+                .commands
+                .push(Command { text: std::mem::take(&mut text), comment: std::mem::take(&mut comment) });
+        }
     }
     if !text.is_empty() || !comment.is_empty() {
         block.commands.push(Command { text, comment });

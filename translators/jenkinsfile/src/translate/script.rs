@@ -71,7 +71,10 @@ impl<'a> Translator<'a> {
                 Some(Block { ends: true, ..Block::of("exit 1") })
             }
             StmtKind::Assert(condition, message) => self.assertion(condition, message.as_ref(), span, path),
-            StmtKind::Block(body) => Some(self.statements(body, path)),
+            StmtKind::Block(body) => {
+                self.notes.exact(span, &format!("{path}.block"), "its commands");
+                Some(self.statements(body, path))
+            }
             StmtKind::Label(_, stmt) => return self.statement(stmt, path),
             StmtKind::Method { name, .. } => {
                 self.notes.exact(span, name, "its commands where it is called");

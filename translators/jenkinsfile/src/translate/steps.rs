@@ -355,7 +355,7 @@ impl<'a> Translator<'a> {
                 Some(self.statements(body, construct))
             }
             "dir" | "ws" => {
-                let directory = self.value(argument(call, "path")?)?;
+                let directory = self.value(argument(call, if name == "ws" { "dir" } else { "path" })?)?;
                 self.directories += 1;
                 let block = self.statements(body, construct);
                 self.directories -= 1;
@@ -561,7 +561,7 @@ impl<'a> Translator<'a> {
             if before {
                 word = word.then(Word::literal(":")).then(Word::variable(name));
             }
-            out.push_str(&format!("export {name}={}\n", word.argument()));
+            out.push_str(&super::directives::exporting(name, &word));
         }
         Some(out)
     }
@@ -826,7 +826,12 @@ pub(super) fn timed(block: &Block, limit: &str) -> String {
             return format!("timeout {limit} {}", only.text);
         }
     }
-    format!("timeout {limit} sh -ec {}", quoted(block.lines().trim_end()))
+    let lines = block.lines();
+    // Quotes in quotes grow fast.
+    if lines.len() > super::value::LONGEST {
+        return block.apart("");
+    }
+    format!("timeout {limit} sh -ec {}", quoted(lines.trim_end()))
 }
 
 fn assume(role: &str) -> String {

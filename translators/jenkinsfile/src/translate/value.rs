@@ -13,9 +13,17 @@ use crate::groovy::{Arg, Call, Expr, ExprKind, Name, Piece};
 /// The variable that holds the result of a pipeline that did not simply fail.
 pub(super) const RESULT: &str = "PIPELINE_RESULT";
 
+/// Bytes that a value or condition may have.
+pub(super) const LONGEST: usize = 100_000;
+
 impl Translator<'_> {
     /// The value of an expression, when the shell can have it.
     pub(super) fn value(&self, expr: &Expr) -> Option<Word> {
+        // Some values stand twice in what they become: nested, they would grow without end.
+        self.value_of(expr).filter(|word| word.length() <= LONGEST)
+    }
+
+    fn value_of(&self, expr: &Expr) -> Option<Word> {
         match &expr.bare().kind {
             ExprKind::Text(text) => Some(Word::literal(text)),
             ExprKind::Int(value) => Some(Word::literal(value.to_string())),
@@ -201,7 +209,19 @@ impl Translator<'_> {
             }
             return Some(joined);
         }
+        if let (ExprKind::Var(owner), "currentTimeMillis") = (&object.kind, name.as_str())
+            && owner == "System"
+        {
+            return Some(Word::command("date +%s000"));
+        }
         let value = self.value(object)?;
+        if matches!(name.as_str(), "length" | "size") && call.args.is_empty() {
+            return match (value.constant(), value.as_variable()) {
+                (Some(text), _) => Some(Word::literal(text.chars().count().to_string())),
+                (None, Some(variable)) => Some(Word(vec![Part::Expand(format!("${{#{variable}}}"))])),
+                (None, None) => None,
+            };
+        }
         match (name.as_str(), value.constant()) {
             ("toString" | "trim" | "toInteger" | "toBoolean" | "strip", None) => return Some(value),
             ("toString" | "toInteger" | "toBoolean", Some(_)) => return Some(value),
@@ -264,19 +284,27 @@ impl Translator<'_> {
                             ..
                         },
                     ] if !matches!(&value.kind, ExprKind::Call(inner) if inner.step() == Some(name)) => {
-                        if self.helpers.get() > 20 {
-                            return None;
-                        }
-                        self.helpers.set(self.helpers.get() + 1);
-                        let value = self.value(value);
-                        self.helpers.set(self.helpers.get() - 1);
-                        value
+                        self.helped(|translator| translator.value(value))
                     }
                     _ => None,
                 },
                 _ => None,
             },
         }
+    }
+
+    /// Looks into a helper, unless helpers have been looked into too often: they may call each other.
+    pub(super) fn helped<T>(&self, look: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
+        const DEEPEST: usize = 10;
+        const MOST: usize = 2_000;
+        if self.helpers.depth.get() > DEEPEST || self.helpers.count.get() > MOST {
+            return None;
+        }
+        self.helpers.count.set(self.helpers.count.get() + 1);
+        self.helpers.depth.set(self.helpers.depth.get() + 1);
+        let found = look(self);
+        self.helpers.depth.set(self.helpers.depth.get() - 1);
+        found
     }
 
     /// The items of a list.

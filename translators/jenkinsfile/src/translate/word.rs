@@ -40,6 +40,13 @@ impl Word {
         self
     }
 
+    pub(super) fn length(&self) -> usize {
+        let of = |part: &Part| match part {
+            Part::Literal(text) | Part::Expand(text) => text.len(),
+        };
+        self.0.iter().map(of).sum()
+    }
+
     /// The text, when nothing is expanded in it.
     pub(super) fn constant(&self) -> Option<String> {
         self.0

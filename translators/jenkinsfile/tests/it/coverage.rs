@@ -56,7 +56,7 @@ fn blocks(stmt: &Stmt) -> Vec<&[Stmt]> {
                 ExprKind::Closure(closure) => Some(closure.body.as_slice()),
                 _ => None,
             })
-            .filter(|_| call.step() != Some("expression"))
+            .filter(|_| !matches!(call.step(), Some("expression" | "agent" | "axis" | "exclude")))
             .collect(),
         StmtKind::If { then, otherwise, .. } => {
             [Some(then), otherwise.as_ref()].into_iter().flatten().map(Vec::as_slice).collect()

@@ -117,7 +117,7 @@ fn faults_have_places_and_do_not_hide_each_other() {
         ("x = \"a $ b\"", 1, 8, "must be followed"),
         ("/* abc", 1, 1, "comment is never closed"),
         ("a = 1x", 1, 5, "not a number"),
-        ("a b c: 1, c: 2", 1, 11, "stands twice"),
+        ("a c: 1, c: 2", 1, 9, "stands twice"),
         ("try { a }", 1, 10, "`catch` or `finally`"),
         ("1 = 2", 1, 1, "nothing can be assigned"),
         ("a = \u{1}b", 1, 5, "means nothing"),

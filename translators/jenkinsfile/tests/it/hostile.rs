@@ -60,9 +60,11 @@ fn deep_and_long_input_ends() {
         ),
         (
             "values of helpers",
-            (0..40).map(|n| format!("def a{n}() {{ a{} + a{}() }}\n", n + 1, n + 1)).collect::<String>()
+            (0..40).map(|n| format!("def a{n}() {{ a{}() + a{}() }}\n", n + 1, n + 1)).collect::<String>()
                 + "echo a0()",
         ),
+        ("quotes in quotes", "timeout(1) { echo \"'\"\n".repeat(20) + "sh \"'a'\"" + &"\n}".repeat(20)),
+        ("values twice", format!("x = {}'b'", "a.trim() + readFile('f') ?: ".repeat(40))),
         ("nothing", String::new()),
         ("nul", "\0\0\0".into()),
         ("xml", "<?xml version='1.0'?><a/>".into()),

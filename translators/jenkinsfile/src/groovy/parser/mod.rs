@@ -47,7 +47,7 @@ struct Failed;
 type Result<T> = std::result::Result<T, Failed>;
 
 /// Nested constructs that are read; more are refused.
-const DEEPEST: u16 = 150;
+const DEEPEST: u16 = 120;
 
 impl<'a> Parser<'a> {
     fn token(&self) -> &Token {
