@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-buildspec",
             "runspan-docker",
             "runspan-engine",
+            "runspan-jenkinsfile",
             "runspan-pipelines",
         ],
     ),
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-buildspec", &[]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
+    ("runspan-jenkinsfile", &["runspan-buildspec"]),
     ("runspan-pipelines", &["runspan-buildspec"]),
 ];
 

@@ -57,7 +57,9 @@ impl SourceFile {
             FileFormat::Workflow => {
                 runspan_actions::translate(&self.text, &runspan_actions::Context { files: &read })
             }
-            FileFormat::Jenkinsfile => Translation::default(),
+            FileFormat::Jenkinsfile => {
+                runspan_jenkinsfile::translate(&self.text, &runspan_jenkinsfile::Context::default())
+            }
         }
     }
 }
