@@ -95,20 +95,11 @@ pub(crate) fn translate(
         if workflow.is_empty() { format!("Job `{name}`") } else { format!("{workflow}: job `{name}`") };
     let (buildspec, comments) = draft.finish(&needed.borrow(), &title, &workflow);
     let identifier = format!("{}{}", placed.prefix, identifier(&job.id));
-    let runs = match legs {
-        Some(legs) => legs,
-        None => Runs::Once,
-    };
-    Some(Job {
-        identifier,
-        name,
-        depends_on: placed.depends_on.clone(),
-        buildspec,
-        comments,
-        env,
-        ignore_failure,
-        runs,
-    })
+    let runs = legs.unwrap_or(Runs::Once);
+    let depends_on = placed.depends_on.clone();
+    let mut made = Job { identifier, name, depends_on, buildspec, comments, env, runs, ..Job::default() };
+    made.ignore_failure = ignore_failure;
+    Some(made)
 }
 
 /// Variables that scripts of the job give a value for the steps behind them.

@@ -51,7 +51,9 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
     let mut ledger = Ledger::default();
     let scene = scene_of(&workflow, &mut ledger);
     let jobs = calls::jobs(&workflow, &scene, context, &mut ledger, &mut Vec::new(), "");
-    Translation { jobs, notes: ledger.finish(&tree), diagnostics }
+    let mut translation = Translation { jobs, diagnostics, ..Translation::default() };
+    translation.notes = ledger.finish(&tree);
+    translation
 }
 
 /// What the keys beside the jobs say.
