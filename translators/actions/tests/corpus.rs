@@ -62,7 +62,7 @@ fn every_job_becomes_a_buildspec_that_can_be_read() {
     let mut told = Vec::new();
     for (name, text) in &files {
         let files = lookup(&files, name);
-        let translation = translate(text, &Context { files: &files });
+        let translation = translate(text, &Context { read: &files });
         if translation.has_errors() {
             let errors = translation.diagnostics.iter().filter(|fault| fault.severity() == Severity::Error);
             told.push((name.clone(), errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")));
@@ -142,7 +142,7 @@ fn nothing_is_forgotten_and_nearly_all_needs_nobody() {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for (name, text) in &files {
         let others = lookup(&files, name);
-        let translation = translate(text, &Context { files: &others });
+        let translation = translate(text, &Context { read: &others });
         if translation.has_errors() {
             continue;
         }

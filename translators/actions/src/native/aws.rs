@@ -45,10 +45,10 @@ fn credentials(inputs: &mut Inputs<'_>) -> Option<Native> {
         commands.push(format!("export AWS_REGION={region} AWS_DEFAULT_REGION={region}"));
     }
     for (name, value) in keys {
-        if let Some(value) = value {
-            if value != format!("\"${name}\"") {
-                commands.push(format!("export {name}={value}"));
-            }
+        if let Some(value) = value
+            && value != format!("\"${name}\"")
+        {
+            commands.push(format!("export {name}={value}"));
         }
     }
     let assumed = role.is_some();

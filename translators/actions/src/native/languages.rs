@@ -67,12 +67,11 @@ fn node(inputs: &mut Inputs<'_>) -> Option<Native> {
         native.commands.push("n auto".into());
     }
     if let Some(registry) = registry {
-        let key = scope.map(|scope| format!("{scope}:registry")).unwrap_or_else(|| "registry".into());
+        let key = scope.map_or_else(|| "registry".into(), |scope| format!("{scope}:registry"));
+        let host =
+            registry.trim_matches(['\'', '"']).trim_start_matches("https:").trim_end_matches('/').to_owned();
         native.commands.push(format!("npm config set \"{key}\" {registry}"));
-        native.commands.push(
-            "npm config set \"//$(npm config get registry | sed 's#^https*://##')/:_authToken\" '${NODE_AUTH_TOKEN}'"
-                .replace(")/:", "):"),
-        );
+        native.commands.push(format!("npm config set \"{host}/:_authToken\" '${{NODE_AUTH_TOKEN}}'"));
     }
     let lock = inputs.lines("cache-dependency-path").join(" ");
     let lock = |default: &str| if lock.is_empty() { default.to_owned() } else { lock.clone() };

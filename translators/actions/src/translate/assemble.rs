@@ -29,6 +29,8 @@ pub(crate) struct Draft {
     pub(crate) privileged: bool,
     /// `exported-variables`, and what they are inside double quotes.
     pub(crate) exported: IndexMap<String, String>,
+    /// Whether another job asks for its outputs.
+    pub(crate) hands_on: bool,
     /// When the job runs at all.
     pub(crate) guard: Option<Test>,
     /// Whether steps stay steps.
@@ -53,6 +55,12 @@ pub(crate) struct Piece {
     /// As a step.
     pub(crate) step: Option<Step>,
 }
+
+/// A build runs as root: whoever asks for root's rights has them.
+const SUDO: &str = r#"command -v sudo > /dev/null || { printf '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec env "$@"\n' > /usr/local/bin/sudo; chmod +x /usr/local/bin/sudo; }"#;
+
+/// What a job hands on to those behind it, among its artifacts.
+pub(crate) const OUTPUTS: &str = "job-outputs.sh";
 
 /// Reads the files that steps write to; written once, read after each step that uses them.
 const FILES: &str = r#"cat > /tmp/github-files.sh <<'SCRIPT'
@@ -120,8 +128,16 @@ impl Draft {
             (!commands.is_empty()).then(|| Phase { work: Work::Commands(commands), ..Phase::default() })
         };
         let shell = self.bash.then_some(Shell::Bash);
-        let exports: Vec<String> =
-            self.exported.iter().map(|(name, inside)| format!("export {name}=\"{inside}\"")).collect();
+        let mut exports: Vec<String> = self
+            .exported
+            .iter()
+            .filter(|(name, inside)| **inside != format!("${name}"))
+            .map(|(name, inside)| format!("export {name}=\"{inside}\""))
+            .collect();
+        if self.hands_on && !self.exported.is_empty() {
+            let names: Vec<&str> = self.exported.keys().map(String::as_str).collect();
+            exports.push(format!("declare -p {} > {OUTPUTS}", names.join(" ")));
+        }
         let exported_variables = self.exported.keys().cloned().collect();
         let (build, post_build) = if self.keeps_steps {
             (self.steps(&mut comments), phase(exports))
@@ -139,7 +155,7 @@ impl Draft {
             env,
             phases: Phases { install, build, post_build, ..Phases::default() },
             reports: self.reports,
-            artifacts: artifacts(self.artifacts),
+            artifacts: artifacts(self.artifacts, self.hands_on && !self.exported.is_empty()),
             cache: self.cache,
             ..Buildspec::default()
         };
@@ -149,6 +165,13 @@ impl Draft {
     /// Commands that set what the steps expect.
     fn setup(&self, needed: &Needed, workflow: &str) -> Vec<String> {
         let mut setup = Vec::new();
+        if needed.sudo {
+            setup.push(SUDO.into());
+        }
+        for identifier in &needed.outputs_of {
+            let variable = format!("$CODEBUILD_SRC_DIR_{identifier}");
+            setup.push(format!("[ -z \"{variable}\" ] || . \"{variable}/{OUTPUTS}\""));
+        }
         for given in
             github::all().filter(|given| needed.github.contains(given.variable) && !given.value.is_empty())
         {
@@ -259,7 +282,13 @@ impl Draft {
         }
         if let Some(test) = test {
             let whole = commands.join(" &&\n");
-            commands = vec![format!("if {}; then\n{whole}\nfi", test.text)];
+            // A comment would hide the end.
+            let short = !whole.contains(['\n', '#']);
+            commands = vec![if short {
+                format!("if {}; then {whole}; fi", test.text)
+            } else {
+                format!("if {}; then\n{whole}\nfi", test.text)
+            }];
         }
         if !piece.comment.is_empty() {
             comments.items.insert(path, piece.comment.clone());
@@ -302,30 +331,40 @@ impl Draft {
     }
 }
 
-fn artifacts(mut all: Vec<(String, Artifact)>) -> Option<Artifacts> {
-    if all.len() == 1 {
-        let (name, artifact) = all.remove(0);
-        return Some(Artifacts {
-            primary: Artifact { name: Some(name), ..artifact },
-            ..Artifacts::default()
-        });
+fn artifacts(mut all: Vec<(String, Artifact)>, outputs: bool) -> Option<Artifacts> {
+    let mut artifacts = match all.len() {
+        0 if outputs => Artifacts::default(),
+        0 => return None,
+        1 => {
+            let (name, artifact) = all.remove(0);
+            Artifacts { primary: Artifact { name: Some(name), ..artifact }, ..Artifacts::default() }
+        }
+        _ => several(all),
+    };
+    if outputs {
+        artifacts.primary.files.push(OUTPUTS.into());
     }
-    if all.is_empty() {
-        return None;
-    }
-    let mut secondary = IndexMap::new();
-    let mut files = Vec::new();
+    Some(artifacts)
+}
+
+/// Each is one of its own; the primary one, which later builds get, has them all.
+fn several(all: Vec<(String, Artifact)>) -> Artifacts {
+    let mut artifacts = Artifacts::default();
     for (name, artifact) in all {
         let identifier: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        files.extend(artifact.files.clone());
+        for file in &artifact.files {
+            if !artifacts.primary.files.contains(file) {
+                artifacts.primary.files.push(file.clone());
+            }
+        }
         let mut unique = identifier.clone();
         let mut number = 2;
-        while secondary.contains_key(&unique) {
+        while artifacts.secondary.contains_key(&unique) {
             unique = format!("{identifier}_{number}");
             number += 1;
         }
-        secondary.insert(unique, Artifact { name: Some(name), ..artifact });
+        artifacts.secondary.insert(unique, Artifact { name: Some(name), ..artifact });
     }
-    Some(Artifacts { primary: Artifact { files, ..Artifact::default() }, secondary })
+    artifacts
 }

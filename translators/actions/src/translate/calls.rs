@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
 use runspan_buildspec::{
-    Buildspec, Comments, Fidelity, Job, Phase, Phases, Severity, Work, shell::quoted, yaml,
+    Buildspec, Comments, Fidelity, Job, Phase, Phases, Runs, Severity, Work,
+    shell::quoted,
+    yaml::{self, Node, Value},
 };
 
 use super::{
@@ -48,8 +51,10 @@ pub(crate) fn jobs(
     context: &Context<'_>,
     ledger: &mut Ledger,
     stack: &mut Vec<String>,
+    prefix: &str,
 ) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
+    let (mut handing, mut uploads) = (IndexMap::new(), IndexMap::new());
     // What stands for a job where others need it: the last jobs of a call.
     let mut ends: HashMap<String, Vec<String>> = HashMap::new();
     for job in in_order(workflow) {
@@ -61,10 +66,26 @@ pub(crate) fn jobs(
                 }
             }
         }
-        let placed = Placed { workflow, job, prefix: "", depends_on };
+        let asked = format!("needs.{}.outputs", job.id).to_ascii_lowercase();
+        let hands_on = workflow.jobs.iter().any(|other| asks(other.field.node, &asked));
+        let placed = Placed { workflow, job, prefix, depends_on, hands_on };
         let before = jobs.len();
+        let mut scene = scene.clone();
+        scene.handing = handing.clone();
+        scene.uploads = uploads.clone();
+        let scene = &scene;
         match &job.call {
-            None => jobs.extend(job::translate(&placed, scene, context, ledger)),
+            None => {
+                jobs.extend(job::translate(&placed, scene, context, ledger));
+                if let Some(job_made) = jobs[before..].first().filter(|made| made.runs == Runs::Once) {
+                    if hands_on && !job.outputs.is_empty() {
+                        handing.insert(job.id.clone(), job_made.identifier.clone());
+                    }
+                    for (name, root) in uploaded(job) {
+                        uploads.insert(name, (job_made.identifier.clone(), root));
+                    }
+                }
+            }
             Some(call) => jobs.extend(called(&placed, call, scene, context, ledger, stack)),
         }
         // A job that never runs holds nobody up.
@@ -85,10 +106,67 @@ pub(crate) fn jobs(
         let id = &job.identifier;
         workflow.jobs.iter().position(|other| {
             let own = identifier(&other.id);
+            let id = id.strip_prefix(prefix).unwrap_or(id);
             *id == own || id.starts_with(&format!("{own}__"))
         })
     });
     jobs
+}
+
+/// Whether a text below a node asks for something, its name being in lower case.
+fn asks(node: &Node, wanted: &str) -> bool {
+    match &node.value {
+        Value::Null => false,
+        Value::Scalar(scalar) => scalar.text.to_ascii_lowercase().contains(wanted),
+        Value::List(items) => items.iter().any(|item| asks(item, wanted)),
+        Value::Map(entries) => entries.iter().any(|entry| asks(&entry.value, wanted)),
+    }
+}
+
+/// Artifacts that a job uploads under a name that is known: name, and where its files lie among the job's.
+fn uploaded(job: &model::Job<'_>) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for step in &job.steps {
+        let model::Work::Uses { uses, with } = &step.work else { continue };
+        if !uses.source().to_ascii_lowercase().starts_with("actions/upload-artifact@") {
+            continue;
+        }
+        let of = |name: &str| with.iter().find(|variable| variable.name == name);
+        let name = of("name").map_or(Some("artifact"), |variable| variable.value.template.literal());
+        let path = of("path").and_then(|variable| variable.value.template.literal());
+        if let (Some(name), Some(path)) = (name, path) {
+            found.push((name.to_owned(), root(path)));
+        }
+    }
+    found
+}
+
+/// The deepest directory that has all of the paths, as GitHub takes it for the root of an artifact.
+fn root(paths: &str) -> String {
+    let mut roots =
+        paths.lines().map(str::trim).filter(|path| !path.is_empty() && !path.starts_with('!')).map(|path| {
+            let parts: Vec<&str> = path
+                .trim_start_matches("./")
+                .trim_end_matches('/')
+                .split('/')
+                .filter(|part| !part.is_empty() && *part != ".")
+                .collect();
+            let directory = parts.iter().take_while(|part| !part.contains(['*', '?', '['])).copied();
+            let mut directory: Vec<&str> = directory.collect();
+            // A file lies in its directory.
+            let file = directory.len() == parts.len()
+                && parts.last().is_some_and(|last| last.trim_start_matches('.').contains('.'));
+            if file {
+                directory.pop();
+            }
+            directory
+        });
+    let mut common = roots.next().unwrap_or_default();
+    for other in roots {
+        let same = common.iter().zip(&other).take_while(|(a, b)| a == b).count();
+        common.truncate(same);
+    }
+    common.iter().map(|part| format!("/{part}")).collect()
 }
 
 /// Jobs after those they need.
@@ -153,7 +231,7 @@ fn called(
         );
         return vec![place(&path)];
     }
-    let Some(text) = (context.files)(&local) else {
+    let Some(text) = (context.read)(&local) else {
         ledger.manual(&call.uses.field, format!("{local} is not there"), None);
         return vec![place(&path)];
     };
@@ -187,6 +265,7 @@ fn called(
         }
     }
     stack.push(local.clone());
+    let prefix = format!("{}{}__", placed.prefix, identifier(&job.id));
     let (mut jobs, notes) = ledger.aside(|ledger| {
         for variable in &inner.env {
             let lowerer = Lowerer::new(&scene, &needed);
@@ -194,7 +273,7 @@ fn called(
             ledger.by(&variable.value.field, "a variable of each job", lowerer.findings());
             scene.env.insert(variable.name.clone(), lowered);
         }
-        jobs(&inner, &scene, context, ledger, stack)
+        jobs(&inner, &scene, context, ledger, stack, &prefix)
     });
     stack.pop();
     let manual: Vec<_> = notes
@@ -211,11 +290,8 @@ fn called(
             format!("to be done by hand there: {}", some.join(", ")),
         ),
     }
-    let prefix = identifier(&job.id);
     for inner in &mut jobs {
-        inner.identifier = format!("{prefix}__{}", inner.identifier);
         inner.name = format!("{} / {}", job.id, inner.name);
-        inner.depends_on.iter_mut().for_each(|other| *other = format!("{prefix}__{other}"));
         if inner.depends_on.is_empty() {
             inner.depends_on.clone_from(&placed.depends_on);
         }
@@ -294,7 +370,7 @@ fn stub(placed: &Placed<'_, '_>, path: &str) -> Job {
     let buildspec =
         Buildspec { phases: Phases { build: Some(build), ..Phases::default() }, ..Buildspec::default() };
     Job {
-        identifier: identifier(&placed.job.id),
+        identifier: format!("{}{}", placed.prefix, identifier(&placed.job.id)),
         name: placed.job.id.clone(),
         depends_on: placed.depends_on.clone(),
         buildspec,

@@ -29,6 +29,8 @@ pub(crate) struct Placed<'a, 'b> {
     pub(crate) prefix: &'b str,
     /// Identifiers of the jobs before it.
     pub(crate) depends_on: Vec<String>,
+    /// Whether another job asks for its outputs.
+    pub(crate) hands_on: bool,
 }
 
 /// Translates a job; nothing when it never runs.
@@ -43,11 +45,13 @@ pub(crate) fn translate(
     let mut scene = outer.clone();
     scene.job.clone_from(&job.id);
     scene.after_success = !job.condition.as_ref().is_some_and(|condition| condition.template.asks_status());
+    scene.changing = changing(job);
     note_plain(job, ledger);
     let combinations = combinations(job, &mut scene, &needed, ledger);
     let mut draft = Draft { bash: true, ..Draft::default() };
     draft.keeps_steps = step::needs_engine(&job.steps, context, 0);
     scene.keeps_steps = draft.keeps_steps;
+    draft.hands_on = placed.hands_on;
     draft.variables.insert("CI".into(), "true".into());
     for (name, lowered) in &outer.env {
         draft.variable(name, lowered);
@@ -91,21 +95,29 @@ pub(crate) fn translate(
         if workflow.is_empty() { format!("Job `{name}`") } else { format!("{workflow}: job `{name}`") };
     let (buildspec, comments) = draft.finish(&needed.borrow(), &title, &workflow);
     let identifier = format!("{}{}", placed.prefix, identifier(&job.id));
-    let runs = match legs {
-        Some(legs) => legs,
-        None => Runs::Once,
-    };
-    Some(Job {
-        identifier,
-        name,
-        depends_on: placed.depends_on.clone(),
-        buildspec,
-        comments,
-        env,
-        on_demand: false,
-        ignore_failure,
-        runs,
-    })
+    let runs = legs.unwrap_or(Runs::Once);
+    let depends_on = placed.depends_on.clone();
+    let mut made = Job { identifier, name, depends_on, buildspec, comments, env, runs, ..Job::default() };
+    made.ignore_failure = ignore_failure;
+    Some(made)
+}
+
+/// Variables that scripts of the job give a value for the steps behind them.
+fn changing(job: &model::Job<'_>) -> std::collections::BTreeSet<String> {
+    let mut names = std::collections::BTreeSet::new();
+    for step in &job.steps {
+        let model::Work::Run { run, .. } = &step.work else { continue };
+        if !run.source().contains("GITHUB_ENV") {
+            continue;
+        }
+        for (at, _) in run.source().match_indices(['=', '<']) {
+            let before = &run.source()[..at];
+            let start =
+                before.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |at| at + 1);
+            names.insert(before[start..].to_owned());
+        }
+    }
+    names
 }
 
 /// Letters, digits and underscores.

@@ -121,10 +121,10 @@ fn leaves(node: &Node, path: &str, noted: &BTreeSet<String>, missing: &mut Vec<(
                 let before = missing.len();
                 leaves(&entry.value, &path, noted, missing);
                 // Underline the key, which is what is not known.
-                if let Some((of, span)) = missing.get_mut(before) {
-                    if *of == path {
-                        *span = entry.key.span;
-                    }
+                if let Some((of, span)) = missing.get_mut(before)
+                    && *of == path
+                {
+                    *span = entry.key.span;
                 }
             }
         }

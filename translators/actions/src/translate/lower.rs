@@ -20,6 +20,8 @@ pub(crate) struct Scene {
     pub(crate) env: IndexMap<String, Lowered>,
     /// Names of `env` that only the step has.
     pub(crate) local: BTreeSet<String>,
+    /// Names of `env` that steps change.
+    pub(crate) changing: BTreeSet<String>,
     /// `matrix`: every value that a name has.
     pub(crate) matrix: IndexMap<String, Vec<Value>>,
     /// `inputs`.
@@ -32,6 +34,10 @@ pub(crate) struct Scene {
     pub(crate) os: Option<&'static str>,
     /// `runner.arch`.
     pub(crate) arch: Option<&'static str>,
+    /// Artifacts of jobs before: by name the identifier of the build, and where its files lie in it.
+    pub(crate) uploads: IndexMap<String, (String, String)>,
+    /// Jobs before that hand their outputs on: id and identifier of the build.
+    pub(crate) handing: IndexMap<String, String>,
     /// Ids of steps in the file's words, with what goes before their variables.
     pub(crate) prefix: String,
     /// Name of the job.
@@ -71,6 +77,10 @@ pub(crate) struct Needed {
     pub(crate) defined: IndexMap<String, String>,
     /// Files that steps write to.
     pub(crate) files: bool,
+    /// Builds before whose outputs are asked for.
+    pub(crate) outputs_of: BTreeSet<String>,
+    /// `sudo`, which an image need not have.
+    pub(crate) sudo: bool,
 }
 
 pub(crate) struct Lowerer<'a> {
@@ -411,21 +421,20 @@ impl<'a> Lowerer<'a> {
             return self.path(&path);
         }
         // A value that is known has parts that are known.
-        if let Kind::Index(inner, index) = &expr.kind {
-            if let (Lowered::Known(inner), Lowered::Known(index)) =
+        if let Kind::Index(inner, index) = &expr.kind
+            && let (Lowered::Known(inner), Lowered::Known(index)) =
                 (self.expr_quietly(inner), self.expr(index))
-            {
-                let parts = [inner, index].map(|value| Box::new(Expr::new(Kind::Literal(value), 0..0)));
-                let [inner, index] = parts;
-                let whole = Expr::new(Kind::Index(inner, index), 0..0);
-                return Lowered::Known(evaluate(&whole, &Nothing).unwrap_or_default());
-            }
+        {
+            let parts = [inner, index].map(|value| Box::new(Expr::new(Kind::Literal(value), 0..0)));
+            let [inner, index] = parts;
+            let whole = Expr::new(Kind::Index(inner, index), 0..0);
+            return Lowered::Known(evaluate(&whole, &Nothing).unwrap_or_default());
         }
-        if let Kind::Star(inner) = &expr.kind {
-            if let Lowered::Known(inner) = self.expr_quietly(inner) {
-                let whole = Expr::new(Kind::Star(Box::new(Expr::new(Kind::Literal(inner), 0..0))), 0..0);
-                return Lowered::Known(evaluate(&whole, &Nothing).unwrap_or_default());
-            }
+        if let Kind::Star(inner) = &expr.kind
+            && let Lowered::Known(inner) = self.expr_quietly(inner)
+        {
+            let whole = Expr::new(Kind::Star(Box::new(Expr::new(Kind::Literal(inner), 0..0))), 0..0);
+            return Lowered::Known(evaluate(&whole, &Nothing).unwrap_or_default());
         }
         let mut names = Vec::new();
         expr.visit(&mut |expr| match &expr.kind {
@@ -508,7 +517,10 @@ impl<'a> Lowerer<'a> {
             (["secrets", _], [_, name]) => self.given(name, "secret"),
             (["vars", _], [_, name]) => self.given(name, "variable"),
             (["env", _], [_, name]) => match self.scene.env.get(*name) {
-                Some(_) if self.by_name.get() && !self.scene.local.contains(*name) => {
+                Some(_)
+                    if (self.by_name.get() || self.scene.changing.contains(*name))
+                        && !self.scene.local.contains(*name) =>
+                {
                     Lowered::Text(ShellText::variable(name))
                 }
                 Some(known) => known.clone(),
@@ -525,6 +537,15 @@ impl<'a> Lowerer<'a> {
             }
             (["needs", _, "outputs", _], [_, job, _, output]) => {
                 let name = variable_name(&format!("needs_{job}_{output}"));
+                if let Some((_, identifier)) =
+                    self.scene.handing.iter().find(|(id, _)| id.eq_ignore_ascii_case(job))
+                {
+                    self.needed.borrow_mut().outputs_of.insert(identifier.clone());
+                    self.differs(
+                        "runspan hands it on with the artifacts of the earlier build, AWS needs S3 for it",
+                    );
+                    return Lowered::Text(ShellText::variable(&name));
+                }
                 self.unknown(format!(
                     "a batch hands nothing from build to build: job `{job}` exports {name}, give it to this one"
                 ));

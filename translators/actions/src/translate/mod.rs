@@ -30,12 +30,12 @@ pub(crate) use shell::{Lowered, ShellText};
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The text of a file, by its path from the root of the repository.
-    pub files: &'a dyn Fn(&str) -> Option<String>,
+    pub read: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Context<'static> {
     /// No other file is there.
-    pub const ALONE: Self = Self { files: &|_| None };
+    pub const ALONE: Self = Self { read: &|_| None };
 }
 
 /// Translates a workflow.
@@ -50,8 +50,10 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
     }
     let mut ledger = Ledger::default();
     let scene = scene_of(&workflow, &mut ledger);
-    let jobs = calls::jobs(&workflow, &scene, context, &mut ledger, &mut Vec::new());
-    Translation { jobs, notes: ledger.finish(&tree), diagnostics, ..Translation::default() }
+    let jobs = calls::jobs(&workflow, &scene, context, &mut ledger, &mut Vec::new(), "");
+    let mut translation = Translation { jobs, diagnostics, ..Translation::default() };
+    translation.notes = ledger.finish(&tree);
+    translation
 }
 
 /// What the keys beside the jobs say.

@@ -13,11 +13,12 @@ pub(crate) fn rewrite(template: &Template, lowerer: &Lowerer<'_>) -> String {
         match segment {
             Segment::Text(text) => out.push_str(text),
             Segment::Expression { expr, text, .. } => {
-                if let Lowered::Known(value) = lowerer.expr(expr) {
-                    if value.is_primitive() && !expr.asks_status() {
-                        out.push_str(&value.to_text());
-                        continue;
-                    }
+                if let Lowered::Known(value) = lowerer.expr(expr)
+                    && value.is_primitive()
+                    && !expr.asks_status()
+                {
+                    out.push_str(&value.to_text());
+                    continue;
                 }
                 out.push_str(&format!("${{{{ {} }}}}", expression(expr, text, lowerer)));
             }

@@ -76,7 +76,7 @@ fn known(uses: &str, context: &Context<'_>) -> Known {
 fn local(path: &str, context: &Context<'_>) -> Option<String> {
     let path = path.split('@').next().unwrap_or_default().trim_end_matches('/');
     let file = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-    (context.files)(&file("action.yml")).or_else(|| (context.files)(&file("action.yaml")))
+    (context.read)(&file("action.yml")).or_else(|| (context.read)(&file("action.yaml")))
 }
 
 /// Whether a step's action can only be run by the engine.
@@ -113,6 +113,17 @@ struct Frame {
     piece: Piece,
     env: Vec<(String, Lowered)>,
     id: Option<String>,
+}
+
+impl Frame {
+    /// Variables of the step alone; one that has its value already needs none.
+    fn words(&self) -> Vec<(String, String)> {
+        self.env
+            .iter()
+            .map(|(name, lowered)| (name.clone(), lowered.word()))
+            .filter(|(name, word)| *word != format!("\"${name}\""))
+            .collect()
+    }
 }
 
 impl Maker<'_, '_> {
@@ -274,6 +285,7 @@ impl Maker<'_, '_> {
         lowerer.by_name.set(true);
         let mut text = script(&run.template, &lowerer);
         let mut findings = lowerer.findings();
+        self.draft.privileged |= github::has_word(&text, "docker");
         if text.contains("::set-output name=") {
             text = with_output_file(&text);
         }
@@ -305,7 +317,7 @@ impl Maker<'_, '_> {
             text,
             interpreter,
             directory: place.filter(|place| place != "."),
-            env: frame.env.iter().map(|(name, lowered)| (name.clone(), lowered.word())).collect(),
+            env: frame.words(),
             wrapper: minutes.map(|minutes| format!("timeout {minutes}m")),
         };
         let whole = frame.piece.test.is_some() || frame.piece.tolerated.is_some() || frame.piece.always;
@@ -313,7 +325,7 @@ impl Maker<'_, '_> {
             if whole { vec![script.command(Shell::Bash)] } else { script.commands(Shell::Bash) };
         if writes {
             let prefix = frame.id.as_ref().map(|id| variable_name(&format!("step_{}{id}", scene.prefix)));
-            let prefix = prefix.map_or_else(|| "STEP".to_owned(), |prefix| prefix);
+            let prefix = prefix.unwrap_or_else(|| "STEP".to_owned());
             frame.piece.commands.push(format!(". /tmp/github-files.sh {prefix}"));
         }
         if let Some(id) = frame.id {
@@ -341,6 +353,7 @@ impl Maker<'_, '_> {
                 ));
             }
         }
+        self.needed.borrow_mut().sudo |= github::has_word(text, "sudo");
         if github::has_word(text, "GITHUB_WORKFLOW") {
             self.needed.borrow_mut().github.insert("GITHUB_WORKFLOW");
         }
@@ -439,6 +452,10 @@ impl Maker<'_, '_> {
                     return;
                 };
                 let declarative = native.commands.is_empty();
+                let native = match (Self::handed_on(&name, &entries, scene), self.draft.keeps_steps) {
+                    (Some(handed), false) => handed,
+                    _ => native,
+                };
                 if self.draft.keeps_steps && !declarative {
                     return self.engine(step, uses, with, frame, scene, ledger);
                 }
@@ -458,12 +475,45 @@ impl Maker<'_, '_> {
                 self.image(uses, &image, with, frame, scene, ledger)
             }
             Known::Local(text) if !self.draft.keeps_steps => {
-                self.composite(uses, &name, &text, with, frame, scene, ledger);
+                self.composite(uses, &text, with, frame, scene, ledger);
             }
             Known::Image(_) | Known::Local(_) | Known::Engine => {
                 self.engine(step, uses, with, frame, scene, ledger);
             }
         }
+    }
+
+    /// An artifact of a build before this one.
+    fn handed_on(uses: &str, inputs: &[(String, Lowered, Findings)], scene: &Scene) -> Option<Native> {
+        if !uses.to_ascii_lowercase().starts_with("actions/download-artifact@") {
+            return None;
+        }
+        let of = |name: &str| {
+            inputs.iter().find(|(other, ..)| other.eq_ignore_ascii_case(name)).map(|(_, value, _)| value)
+        };
+        let path = of("path").map_or_else(|| ".".into(), Lowered::inside);
+        let wanted = match of("name") {
+            Some(Lowered::Known(name)) => Some(name.to_text()),
+            Some(_) => return None,
+            None if of("pattern").is_some() => return None,
+            None => None,
+        };
+        let mut commands = Vec::new();
+        for (name, (identifier, root)) in &scene.uploads {
+            // Without a name each artifact gets a directory of its own.
+            let target = match &wanted {
+                Some(wanted) if **wanted == **name => path.clone(),
+                Some(_) => continue,
+                None => format!("{path}/{name}"),
+            };
+            let from = format!("$CODEBUILD_SRC_DIR_{identifier}{root}");
+            commands.push(format!("mkdir -p \"{target}\""));
+            commands.push(format!("cp -R \"{from}/.\" \"{target}/\""));
+        }
+        let output = Lowered::Text(super::shell::ShellText::new(path));
+        let difference = "runspan gives a build the artifacts of those before it as secondary sources, AWS needs S3 for it";
+        (!commands.is_empty())
+            .then(|| Native::commands(commands).differs(difference).output("download-path", output))
     }
 
     fn native(
@@ -502,7 +552,7 @@ impl Maker<'_, '_> {
             self.draft.reports.insert(unique, report);
         }
         self.draft.privileged |= native.privileged;
-        if let Some(id) = frame.id {
+        if let Some(id) = frame.id.take() {
             scene.steps.insert(id, Outputs::Native(native.outputs));
         }
         frame.piece.commands = native.commands;
@@ -510,7 +560,7 @@ impl Maker<'_, '_> {
             let script = Script {
                 text: frame.piece.commands.join("\n"),
                 interpreter: Interpreter::Bash("-e".into()),
-                env: frame.env.iter().map(|(name, lowered)| (name.clone(), lowered.word())).collect(),
+                env: frame.words(),
                 ..Script::default()
             };
             frame.piece.commands = script.commands(Shell::Bash);
@@ -574,13 +624,13 @@ impl Maker<'_, '_> {
     fn composite(
         &mut self,
         uses: &Text<'_>,
-        name: &str,
         text: &str,
         with: &[model::Variable<'_>],
         frame: Frame,
         scene: &mut Scene,
         ledger: &mut Ledger,
     ) {
+        let name = uses.source().trim();
         if self.stack.len() >= DEEPEST || self.stack.iter().any(|outer| outer == name) {
             return self.unclear(
                 uses,

@@ -9,7 +9,7 @@ pub(crate) fn note(event: &Event<'_>, ledger: &mut Ledger) {
         "pull_request" | "pull_request_target" => pull_request(event, ledger),
         "workflow_dispatch" => {
             let inputs = keys(&event.field, "inputs");
-            let names: Vec<_> = inputs.iter().map(|(name, _)| format!("{}", input_variable(name))).collect();
+            let names: Vec<_> = inputs.iter().map(|(name, _)| input_variable(name)).collect();
             if names.is_empty() {
                 ledger.exact(&event.field, "a build started by hand");
             } else {
