@@ -9,21 +9,27 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "runspan",
         &[
+            "runspan-actions",
             "runspan-agent-protocol",
             "runspan-buildspec",
             "runspan-docker",
             "runspan-engine",
+            "runspan-jenkinsfile",
             "runspan-network",
+            "runspan-pipelines",
             "runspan-sandbox",
         ],
     ),
+    ("runspan-actions", &["runspan-buildspec"]),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),
     ("runspan-buildspec", &[]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
+    ("runspan-jenkinsfile", &["runspan-buildspec"]),
     ("runspan-network", &["runspan-engine"]),
+    ("runspan-pipelines", &["runspan-buildspec"]),
     ("runspan-sandbox", &["runspan-agent-protocol", "runspan-archive", "runspan-engine"]),
 ];
 
