@@ -144,13 +144,20 @@ fn combinations(
     ledger: &mut Ledger,
 ) -> Vec<Combination> {
     let Some(strategy) = &job.strategy else { return Vec::new() };
-    for (text, became, difference) in [
-        (&strategy.fail_fast, "`fast-fail` of the batch", "a batch stops all of its builds or none"),
-        (&strategy.max_parallel, "nothing", "all builds of a batch run at once: set the project's limit"),
-    ] {
-        if let Some(text) = text {
-            ledger.approximate(&text.field, became, difference);
+    if let Some(text) = &strategy.fail_fast {
+        if text.source() == "false" {
+            ledger.exact(&text.field, "nothing: a batch goes on");
+        } else {
+            ledger.approximate(
+                &text.field,
+                "`fast-fail` of the batch",
+                "a batch stops all of its builds or none",
+            );
         }
+    }
+    if let Some(text) = &strategy.max_parallel {
+        let difference = "all builds of a batch run at once: set the project's limit";
+        ledger.approximate(&text.field, "nothing", difference);
     }
     let Some(matrix) = &strategy.matrix else { return Vec::new() };
     let lowerer = Lowerer::new(scene, needed);

@@ -606,7 +606,7 @@ impl Maker<'_, '_> {
         for variable in with {
             let lowered = lowerer.template(&variable.value.template);
             match variable.name.to_ascii_lowercase().as_str() {
-                "args" => arguments = format!(" {}", lowered.inside()),
+                "args" => arguments = format!(" {}", lowered.words()),
                 "entrypoint" => command.push_str(&format!(" --entrypoint {}", lowered.word())),
                 name => {
                     command.push_str(&format!(" -e \"INPUT_{}={}\"", name.to_uppercase(), lowered.inside()))
