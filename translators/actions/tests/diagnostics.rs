@@ -1,5 +1,4 @@
 //! What is said of workflows that are wrong.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use proptest::prelude::*;
 use runspan_actions::{

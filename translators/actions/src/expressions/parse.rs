@@ -333,7 +333,7 @@ impl Parser<'_> {
             Some(|symbol, position, expression| ErrorKind::TooFewParameters { symbol, position, expression })
         } else if values.len() > most {
             Some(|symbol, position, expression| ErrorKind::TooManyParameters { symbol, position, expression })
-        } else if function == Function::Case && values.len() % 2 == 0 {
+        } else if function == Function::Case && values.len().is_multiple_of(2) {
             Some(|symbol, position, expression| ErrorKind::EvenParameters { symbol, position, expression })
         } else {
             None
