@@ -4,8 +4,11 @@ mod cli;
 mod config;
 mod conformance;
 mod console;
+mod event;
 mod exit_code;
 mod failure;
+mod parallel;
+mod translators;
 
 use std::process::ExitCode;
 

@@ -6,13 +6,27 @@ use std::process::Command;
 
 /// Each crate of ours, with those of ours it may use. An arrow that is not here needs a reason.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("runspan", &["runspan-agent-protocol", "runspan-buildspec", "runspan-docker", "runspan-engine"]),
+    (
+        "runspan",
+        &[
+            "runspan-actions",
+            "runspan-agent-protocol",
+            "runspan-buildspec",
+            "runspan-docker",
+            "runspan-engine",
+            "runspan-jenkinsfile",
+            "runspan-pipelines",
+        ],
+    ),
+    ("runspan-actions", &["runspan-buildspec"]),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),
     ("runspan-buildspec", &[]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
+    ("runspan-jenkinsfile", &["runspan-buildspec"]),
+    ("runspan-pipelines", &["runspan-buildspec"]),
 ];
 
 /// Crates of others that only one room may use.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use runspan_agent_protocol::Variable;
 use serde::{Deserialize, Serialize};
 
 use crate::build::AutoRetry;
@@ -27,6 +28,11 @@ pub struct BuildRequest {
     pub compute_type: Option<String>,
     /// `environmentVariablesOverride`.
     pub environment: Vec<EnvironmentVariable>,
+    /// Variables whose values are masked wherever they appear; they beat all others, and are never written down.
+    #[serde(skip)]
+    pub secrets: Vec<Variable>,
+    /// The names of [`Self::secrets`], which are written down.
+    pub secret_names: Vec<String>,
     /// `privilegedModeOverride`. Privileged mode is also never given without [`Grants::privileged`].
     pub privileged: Option<bool>,
     /// What the operator of this machine allows.
@@ -49,6 +55,14 @@ pub struct BuildRequest {
     pub batch: Option<BatchMember>,
     /// Position in a chain of retries.
     pub retry: AutoRetry,
+}
+
+impl BuildRequest {
+    /// The name of a secret whose value is gone, as when a build is retried later.
+    pub fn lost_secret(&self) -> Option<&str> {
+        let is_lost = |name: &&String| self.secrets.iter().all(|secret| secret.name != **name);
+        self.secret_names.iter().find(is_lost).map(String::as_str)
+    }
 }
 
 /// Which buildspec.

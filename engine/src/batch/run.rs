@@ -10,7 +10,7 @@ use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, Task, expand};
 use crate::build::{BuildId, LOCAL_ACCOUNT};
 use crate::journal::Position;
 use crate::lifecycle::Status;
-use crate::project::EnvironmentVariable;
+use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
 use crate::reports::{Execution, Report};
 use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
 use crate::supervisor::{Control, EngineError, Outcome, Supervisor, project_name};
@@ -304,12 +304,39 @@ impl Run {
         let own = task.env.variables.iter().map(|(name, value)| EnvironmentVariable::plain(name, value));
         request.environment.extend(own);
         request.debug_session |= task.debug_session;
+        request.secondary_sources.extend(self.handed_on(task));
         request.batch = Some(BatchMember {
             arn: self.record.arn.clone(),
             identifier: task.identifier.clone(),
             shard: task.shard,
         });
         request
+    }
+
+    /// Artifacts of the builds that come before a task, each as the secondary source of its identifier.
+    fn handed_on(&self, task: &Task) -> Vec<(ProjectSource, Option<String>)> {
+        let mut before: Vec<&str> = task.depends_on.iter().map(String::as_str).collect();
+        let mut next = 0;
+        while let Some(identifier) = before.get(next).copied() {
+            next += 1;
+            for other in self.tasks.iter().filter(|other| other.identifier == identifier) {
+                let new = other.depends_on.iter().map(String::as_str).filter(|name| !before.contains(name));
+                before.extend(new.collect::<Vec<_>>());
+            }
+        }
+        let groups =
+            self.record.build_groups.iter().filter(|group| before.contains(&group.identifier.as_str()));
+        let artifact = |group: &BuildGroup| {
+            let made = group.current_build_summary.as_ref()?.primary_artifact.as_ref()?;
+            let source = ProjectSource {
+                kind: SourceType::Directory,
+                location: Some(made.location.clone()).filter(|location| !location.is_empty()),
+                source_identifier: Some(group.identifier.clone()),
+                ..ProjectSource::default()
+            };
+            source.location.is_some().then_some((source, None))
+        };
+        groups.filter_map(artifact).collect()
     }
 
     fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {

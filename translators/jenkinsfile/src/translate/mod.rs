@@ -105,7 +105,7 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
             vec![translator.scripted(block)]
         }
     };
-    Translation { jobs, notes: translator.notes.finish(), diagnostics: Vec::new() }
+    Translation { jobs, notes: translator.notes.finish(), ..Translation::default() }
 }
 
 /// Names that variables of a script must not take from the shell.

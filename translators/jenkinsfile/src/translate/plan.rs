@@ -618,8 +618,8 @@ impl<'a> Translator<'a> {
             buildspec,
             comments,
             env,
-            ignore_failure: false,
             runs: draft.runs,
+            ..Job::default()
         }
     }
 

@@ -1,0 +1,672 @@
+//! Expressions to what the shell knows.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
+
+use indexmap::IndexMap;
+
+use super::{
+    github,
+    shell::{Lowered, ShellText, Test, joined, variable_name},
+};
+use crate::expressions::{Comparison, Contexts, Expr, Function, Kind, Segment, Template, Value, evaluate};
+
+/// What is known where an expression stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scene {
+    /// `env`: values that no step changes; other names are variables.
+    pub(crate) env: IndexMap<String, Lowered>,
+    /// Names of `env` that only the step has.
+    pub(crate) local: BTreeSet<String>,
+    /// Names of `env` that steps change.
+    pub(crate) changing: BTreeSet<String>,
+    /// `matrix`: every value that a name has.
+    pub(crate) matrix: IndexMap<String, Vec<Value>>,
+    /// `inputs`.
+    pub(crate) inputs: IndexMap<String, Lowered>,
+    /// `steps`: outputs of those that were translated.
+    pub(crate) steps: IndexMap<String, Outputs>,
+    /// `needs`: whether the jobs before have succeeded whenever this one runs.
+    pub(crate) after_success: bool,
+    /// `runner.os` and `runner.arch`; nothing when the legs differ.
+    pub(crate) os: Option<&'static str>,
+    /// `runner.arch`.
+    pub(crate) arch: Option<&'static str>,
+    /// Artifacts of jobs before: by name the identifier of the build, and where its files lie in it.
+    pub(crate) uploads: IndexMap<String, (String, String)>,
+    /// Jobs before that hand their outputs on: id and identifier of the build.
+    pub(crate) handing: IndexMap<String, String>,
+    /// Ids of steps in the file's words, with what goes before their variables.
+    pub(crate) prefix: String,
+    /// Name of the job.
+    pub(crate) job: String,
+    /// Steps remain steps: what they answer is asked of the engine.
+    pub(crate) keeps_steps: bool,
+}
+
+/// What a step answers.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outputs {
+    /// Variables that its script fills.
+    Script,
+    /// What a translated action gives.
+    Native(IndexMap<String, Lowered>),
+    /// Its action is run by the engine.
+    Engine,
+}
+
+/// What was needed to lower the expressions of a construct.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Findings {
+    /// What a person has to see to.
+    pub(crate) unknown: BTreeSet<String>,
+    /// What differs.
+    pub(crate) differences: BTreeSet<String>,
+}
+
+/// What a job needs to be set before its steps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Needed {
+    /// GitHub's variables.
+    pub(crate) github: BTreeSet<&'static str>,
+    /// Secrets and variables of the repository that must be given.
+    pub(crate) given: BTreeSet<String>,
+    /// Variables that only expressions ask for, with what they are inside double quotes.
+    pub(crate) defined: IndexMap<String, String>,
+    /// Files that steps write to.
+    pub(crate) files: bool,
+    /// Builds before whose outputs are asked for.
+    pub(crate) outputs_of: BTreeSet<String>,
+    /// `sudo`, which an image need not have.
+    pub(crate) sudo: bool,
+}
+
+pub(crate) struct Lowerer<'a> {
+    pub(crate) scene: &'a Scene,
+    pub(crate) findings: RefCell<Findings>,
+    pub(crate) needed: &'a RefCell<Needed>,
+    /// Whether it is the condition of a job, which is asked before the job begins.
+    pub(crate) of_job: Cell<bool>,
+    /// Whether variables of the environment are named rather than their values.
+    pub(crate) by_name: Cell<bool>,
+}
+
+impl<'a> Lowerer<'a> {
+    pub(crate) fn new(scene: &'a Scene, needed: &'a RefCell<Needed>) -> Self {
+        Self {
+            scene,
+            findings: RefCell::default(),
+            needed,
+            of_job: Cell::new(false),
+            by_name: Cell::new(false),
+        }
+    }
+
+    /// What was found since this was asked last.
+    pub(crate) fn findings(&self) -> Findings {
+        self.findings.take()
+    }
+
+    pub(crate) fn differs(&self, difference: impl Into<String>) {
+        self.findings.borrow_mut().differences.insert(difference.into());
+    }
+
+    pub(crate) fn unknown(&self, reason: impl Into<String>) {
+        self.findings.borrow_mut().unknown.insert(reason.into());
+    }
+
+    /// A text with expressions.
+    pub(crate) fn template(&self, template: &Template) -> Lowered {
+        if let Some(text) = template.literal() {
+            return Lowered::Known(text.into());
+        }
+        if let [Segment::Expression { expr, .. }] = template.segments.as_slice() {
+            return self.expr(expr);
+        }
+        let pieces: Vec<Lowered> = template
+            .segments
+            .iter()
+            .map(|segment| match segment {
+                Segment::Text(text) => Lowered::Known(text.as_str().into()),
+                Segment::Expression { expr, .. } => self.expr(expr),
+            })
+            .collect();
+        concatenated(&pieces)
+    }
+
+    /// A condition; known, or a test.
+    pub(crate) fn condition(&self, template: &Template) -> Result<Test, bool> {
+        // Text beside an expression makes text of it all, which is true.
+        if template.segments.len() > 1 {
+            self.differs("text beside `${{ }}` makes the condition always true on GitHub, and here");
+            return Err(true);
+        }
+        self.template(template).test()
+    }
+
+    pub(crate) fn expr(&self, expr: &Expr) -> Lowered {
+        match &expr.kind {
+            Kind::Literal(value) => Lowered::Known(value.clone()),
+            Kind::Context(_) | Kind::Index(..) | Kind::Star(_) => self.context(expr),
+            Kind::Not(inner) => match self.expr(inner).test() {
+                Err(known) => Lowered::Known((!known).into()),
+                Ok(test) => Lowered::Test(test.negated()),
+            },
+            Kind::And(parts) => self.all(parts),
+            Kind::Or(parts) => self.any(parts),
+            Kind::Compare(comparison, left, right) => {
+                let (left, right) = (self.expr(left), self.expr(right));
+                self.compare(*comparison, left, right, expr)
+            }
+            Kind::Call(function, values) => self.call(*function, values, expr),
+        }
+    }
+
+    fn all(&self, parts: &[Expr]) -> Lowered {
+        let mut tests = Vec::new();
+        let mut last = Lowered::Known(true.into());
+        for (index, part) in parts.iter().enumerate() {
+            last = self.expr(part);
+            match last.test() {
+                Err(false) if tests.is_empty() => return last,
+                Err(false) => return Lowered::Known(false.into()),
+                Err(true) => {}
+                Ok(test) => tests.push((index, test)),
+            }
+        }
+        match tests.as_slice() {
+            [] => last,
+            [(index, _)] if index + 1 == parts.len() => last,
+            tests => Lowered::Test(Test::joined(
+                &tests.iter().map(|(_, test)| test.clone()).collect::<Vec<_>>(),
+                "&&",
+            )),
+        }
+    }
+
+    fn any(&self, parts: &[Expr]) -> Lowered {
+        let mut options: Vec<(Option<Test>, Lowered)> = Vec::new();
+        for part in parts {
+            let (test, value) = self.option(part);
+            let known = test.is_none().then(|| value.test().err()).flatten();
+            match known {
+                Some(false) => {}
+                Some(true) => {
+                    options.push((None, value));
+                    break;
+                }
+                None => options.push((test, value)),
+            }
+        }
+        let Some((last, others)) = options.split_last() else { return Lowered::Known(false.into()) };
+        if others.is_empty() && last.0.is_none() {
+            return last.1.clone();
+        }
+        let questions = options.iter().all(|(test, value)| {
+            test.is_none()
+                && (matches!(value, Lowered::Test(_)) || matches!(value, Lowered::Text(text) if text.boolean))
+                || matches!(value, Lowered::Known(Value::Boolean(_)))
+        });
+        if questions {
+            let tests: Result<Vec<Test>, bool> = options
+                .iter()
+                .map(|(test, value)| match (test, value.test()) {
+                    (Some(test), _) => Ok(test.clone()),
+                    (None, answer) => answer,
+                })
+                .collect();
+            return match tests {
+                Ok(tests) => Lowered::Test(Test::joined(&tests, "||")),
+                Err(known) => Lowered::Known(known.into()),
+            };
+        }
+        // The first that is something.
+        let mut out = last.1.inside();
+        if let Some(test) = &last.0 {
+            out = format!("$(if {}; then echo \"{out}\"; fi)", test.text);
+        }
+        for (test, value) in others.iter().rev() {
+            let inside = value.inside();
+            let variable = inside.strip_prefix('$').filter(|name| {
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            });
+            out = match (test, variable) {
+                (None, Some(name)) => format!("${{{name}:-{out}}}"),
+                (test, _) => {
+                    let test = test.clone().or_else(|| value.test().ok());
+                    let test = test.map_or_else(|| "true".into(), |test| test.text);
+                    format!("$(if {test}; then echo \"{inside}\"; else echo \"{out}\"; fi)")
+                }
+            };
+        }
+        Lowered::Text(ShellText::new(out))
+    }
+
+    /// `condition && value` apart, as `condition && value || other` has it.
+    fn option(&self, expr: &Expr) -> (Option<Test>, Lowered) {
+        let Kind::And(parts) = &expr.kind else { return (None, self.expr(expr)) };
+        let Some((value, conditions)) = parts.split_last() else { return (None, self.expr(expr)) };
+        let value = self.expr(value);
+        if matches!(value, Lowered::Test(_)) {
+            return (None, self.expr(expr));
+        }
+        let mut tests = Vec::new();
+        for condition in conditions {
+            match self.expr(condition).test() {
+                Err(false) => return (None, Lowered::Known(false.into())),
+                Err(true) => {}
+                Ok(test) => tests.push(test),
+            }
+        }
+        if tests.is_empty() { (None, value) } else { (Some(Test::joined(&tests, "&&")), value) }
+    }
+
+    fn compare(&self, comparison: Comparison, left: Lowered, right: Lowered, expr: &Expr) -> Lowered {
+        if let (Lowered::Known(left), Lowered::Known(right)) = (&left, &right) {
+            let literal = |value: &Value| Box::new(Expr::new(Kind::Literal(value.clone()), 0..0));
+            let both = Kind::Compare(comparison, literal(left), literal(right));
+            return Lowered::Known(evaluate(&Expr::new(both, 0..0), &Nothing).unwrap_or_default());
+        }
+        let operator = match comparison {
+            Comparison::Equal | Comparison::NotEqual => "=",
+            Comparison::Less => "-lt",
+            Comparison::LessOrEqual => "-le",
+            Comparison::Greater => "-gt",
+            Comparison::GreaterOrEqual => "-ge",
+        };
+        let equality = operator == "=";
+        if let (Lowered::Test(test), Lowered::Known(Value::Boolean(flag)), true) = (&left, &right, equality) {
+            let same = (comparison == Comparison::Equal) == *flag;
+            return Lowered::Test(if same { test.clone() } else { test.negated() });
+        }
+        // A variable that no matrix or event sets is empty in the shell, as null is text.
+        let word = |side: &Lowered| match side {
+            Lowered::Known(Value::Null) => "\"\"".into(),
+            Lowered::Known(value) => {
+                let text = value.to_text();
+                if equality && text.chars().any(char::is_alphabetic) && !matches!(value, Value::Boolean(_)) {
+                    self.differs("upper and lower case differ in the shell's comparison");
+                }
+                if text.is_empty() { "\"\"".into() } else { side.word() }
+            }
+            other => other.word(),
+        };
+        if !equality {
+            self.differs("numbers are compared as whole ones");
+        }
+        let (left, right) = (word(&left), word(&right));
+        let _ = expr;
+        let negated = comparison == Comparison::NotEqual;
+        let operator = if negated { "!=" } else { operator };
+        Lowered::Test(Test::single(format!("[ {left} {operator} {right} ]")))
+    }
+
+    fn call(&self, function: Function, values: &[Expr], expr: &Expr) -> Lowered {
+        if function.is_status() {
+            return match function {
+                Function::Always => Lowered::Known(true.into()),
+                Function::Cancelled => {
+                    self.differs("a stopped build runs nothing more");
+                    Lowered::Known(false.into())
+                }
+                Function::Failure if self.of_job.get() => Lowered::Known(false.into()),
+                Function::Success if self.of_job.get() => Lowered::Known(true.into()),
+                Function::Failure => Lowered::Test(Test::single("[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 0 ]")),
+                _ => Lowered::Test(Test::single("[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]")),
+            };
+        }
+        let lowered: Vec<Lowered> = values.iter().map(|value| self.expr(value)).collect();
+        let known: Option<Vec<Expr>> = lowered
+            .iter()
+            .map(|value| match value {
+                Lowered::Known(value) => Some(Expr::new(Kind::Literal(value.clone()), 0..0)),
+                _ => None,
+            })
+            .collect();
+        if let (Some(literals), true) = (known, function != Function::HashFiles) {
+            let call = Expr::new(Kind::Call(function, literals), expr.span.clone());
+            return match evaluate(&call, &Nothing) {
+                Ok(value) => Lowered::Known(value),
+                Err(error) => {
+                    self.unknown(format!("{}() has no value: {error}", function.name()));
+                    Lowered::Known(Value::Null)
+                }
+            };
+        }
+        match (function, lowered.as_slice()) {
+            (Function::HashFiles, patterns) => {
+                self.differs("codebuild-hash-files has another digest than hashFiles");
+                let patterns: Vec<_> = patterns.iter().map(Lowered::word).collect();
+                Lowered::Text(ShellText::new(format!("$(codebuild-hash-files {})", patterns.join(" "))))
+            }
+            (Function::Contains | Function::StartsWith | Function::EndsWith, [whole, part]) => {
+                self.within(function, whole, part)
+            }
+            (Function::Format, [Lowered::Known(pattern), arguments @ ..]) => {
+                self.format(&pattern.to_text(), arguments)
+            }
+            (Function::Join | Function::FromJson | Function::ToJson, [Lowered::Text(text), ..])
+                if text.boolean =>
+            {
+                lowered[0].clone()
+            }
+            _ => {
+                self.unknown(format!("{}() of what is only known in the build", function.name()));
+                Lowered::Text(ShellText::variable(&variable_name(function.name())))
+            }
+        }
+    }
+
+    fn within(&self, function: Function, whole: &Lowered, part: &Lowered) -> Lowered {
+        if let (Lowered::Known(Value::Array(array)), Function::Contains) = (whole, function) {
+            let tests: Vec<Test> = array
+                .items()
+                .iter()
+                .map(|item| {
+                    let item = Lowered::Known(item.clone()).word();
+                    Test::single(format!("[ {} = {item} ]", part.word()))
+                })
+                .collect();
+            if tests.is_empty() {
+                return Lowered::Known(false.into());
+            }
+            self.differs("upper and lower case differ in the shell's comparison");
+            return Lowered::Test(Test::joined(&tests, "||"));
+        }
+        self.differs("upper and lower case differ in the shell's comparison");
+        let part = match part {
+            Lowered::Known(value) => {
+                let text = value.to_text();
+                let plain = |c: char| c.is_ascii_alphanumeric() || "/._:+=@,-".contains(c);
+                if text.chars().all(plain) { text.to_string() } else { part.word() }
+            }
+            other => other.word(),
+        };
+        let pattern = match function {
+            Function::StartsWith => format!("{part}*"),
+            Function::EndsWith => format!("*{part}"),
+            _ => format!("*{part}*"),
+        };
+        let test = format!("case \"{}\" in {pattern}) true ;; *) false ;; esac", whole.inside());
+        Lowered::Test(Test::single(test))
+    }
+
+    fn format(&self, pattern: &str, arguments: &[Lowered]) -> Lowered {
+        let mut pieces = Vec::new();
+        let mut rest = pattern;
+        while let Some(at) = rest.find(['{', '}']) {
+            pieces.push(Lowered::Known(rest[..at].into()));
+            let brace = &rest[at..=at];
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix(brace) {
+                pieces.push(Lowered::Known(brace.into()));
+                rest = after;
+                continue;
+            }
+            let end = rest.find('}').unwrap_or(rest.len());
+            match rest[..end].parse::<usize>().ok().and_then(|index| arguments.get(index)) {
+                Some(argument) => pieces.push(argument.clone()),
+                None => self.unknown("format() with a text that is invalid"),
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        pieces.push(Lowered::Known(rest.into()));
+        concatenated(&pieces)
+    }
+
+    fn context(&self, expr: &Expr) -> Lowered {
+        if let Some(path) = expr.path() {
+            return self.path(&path);
+        }
+        // A value that is known has parts that are known.
+        if let Kind::Index(inner, index) = &expr.kind
+            && let (Lowered::Known(inner), Lowered::Known(index)) =
+                (self.expr_quietly(inner), self.expr(index))
+        {
+            let parts = [inner, index].map(|value| Box::new(Expr::new(Kind::Literal(value), 0..0)));
+            let [inner, index] = parts;
+            let whole = Expr::new(Kind::Index(inner, index), 0..0);
+            return Lowered::Known(evaluate(&whole, &Nothing).unwrap_or_default());
+        }
+        if let Kind::Star(inner) = &expr.kind
+            && let Lowered::Known(inner) = self.expr_quietly(inner)
+        {
+            let whole = Expr::new(Kind::Star(Box::new(Expr::new(Kind::Literal(inner), 0..0))), 0..0);
+            return Lowered::Known(evaluate(&whole, &Nothing).unwrap_or_default());
+        }
+        let mut names = Vec::new();
+        expr.visit(&mut |expr| match &expr.kind {
+            Kind::Context(name) => names.insert(0, name.clone()),
+            Kind::Literal(value) => names.push(value.to_text().to_string()),
+            _ => {}
+        });
+        let name = variable_name(&names.join("_"));
+        self.unknown(format!(
+            "`{}` is only known on GitHub: give it as the variable {name}",
+            names.join(".")
+        ));
+        Lowered::Text(ShellText::variable(&name))
+    }
+
+    /// A part that may be unknown without anybody having to see to it.
+    fn expr_quietly(&self, expr: &Expr) -> Lowered {
+        let before = self.findings.borrow().clone();
+        let lowered = self.expr(expr);
+        if !matches!(lowered, Lowered::Known(_)) {
+            self.findings.replace(before);
+        }
+        lowered
+    }
+
+    fn path(&self, path: &[&str]) -> Lowered {
+        let lower: Vec<String> = path.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let names: Vec<&str> = lower.iter().map(String::as_str).collect();
+        match (names.as_slice(), path) {
+            (["github", "event", "inputs", _, ..] | ["inputs", _, ..], _) => {
+                let name = path.last().copied().unwrap_or_default();
+                self.scene
+                    .inputs
+                    .get(&name.to_ascii_lowercase())
+                    .cloned()
+                    .unwrap_or(Lowered::Known(Value::Null))
+            }
+            (["github", "event"], _) => self.host_only(path),
+            (["github", "event", ..], [_, _, rest @ ..]) => match github::event(rest) {
+                Some((inside, difference)) => {
+                    difference.into_iter().for_each(|difference| self.differs(difference));
+                    let known = !inside.contains('$');
+                    if known {
+                        Lowered::Known((inside == "true").into())
+                    } else {
+                        Lowered::Text(ShellText::new(inside))
+                    }
+                }
+                None => self.host_only(path),
+            },
+            (["github", "workflow" | "job"], [_, name]) => {
+                let value = if name.eq_ignore_ascii_case("job") { self.scene.job.as_str() } else { "" };
+                if value.is_empty() {
+                    self.needed.borrow_mut().github.insert("GITHUB_WORKFLOW");
+                    return Lowered::Text(ShellText::variable("GITHUB_WORKFLOW"));
+                }
+                Lowered::Known(value.into())
+            }
+            (["github", "token"], _) | (["secrets", "github_token"], _) => {
+                self.given("GITHUB_TOKEN", "secret")
+            }
+            (["github", name], _) => match github::by_context(name) {
+                Some(given) => {
+                    self.needed.borrow_mut().github.insert(given.variable);
+                    given.difference.into_iter().for_each(|difference| self.differs(difference));
+                    Lowered::Text(ShellText::variable(given.variable))
+                }
+                None => self.host_only(path),
+            },
+            (["runner", "os"], _) if self.scene.os.is_some() => {
+                Lowered::Known(self.scene.os.unwrap_or_default().into())
+            }
+            (["runner", "arch"], _) if self.scene.arch.is_some() => {
+                Lowered::Known(self.scene.arch.unwrap_or_default().into())
+            }
+            (["runner", "temp"], _) => Lowered::Known("/tmp".into()),
+            (["runner", "tool_cache"], _) => Lowered::Known("/opt/hostedtoolcache".into()),
+            (["runner", "workspace"], _) => Lowered::Text(ShellText::new("${CODEBUILD_SRC_DIR%/*}")),
+            (["runner", "debug"], _) => Lowered::Known("".into()),
+            (["secrets", _], [_, name]) => self.given(name, "secret"),
+            (["vars", _], [_, name]) => self.given(name, "variable"),
+            (["env", _], [_, name]) => match self.scene.env.get(*name) {
+                Some(_)
+                    if (self.by_name.get() || self.scene.changing.contains(*name))
+                        && !self.scene.local.contains(*name) =>
+                {
+                    Lowered::Text(ShellText::variable(name))
+                }
+                Some(known) => known.clone(),
+                None => Lowered::Text(ShellText::variable(name)),
+            },
+            (["matrix", ..], [_, rest @ ..]) => self.matrix(rest),
+            (["steps", _, "outputs", _], [_, id, _, output]) => self.output(id, output),
+            (["steps", _, "outcome" | "conclusion"], [_, id, _]) => {
+                if self.scene.keeps_steps {
+                    return Lowered::Text(ShellText::new(format!("${{{{ {} }}}}", path.join("."))));
+                }
+                let id = variable_name(&format!("{}{id}", self.scene.prefix));
+                Lowered::Text(ShellText::new(format!("${{STEP_{id}_OUTCOME:-success}}")))
+            }
+            (["needs", _, "outputs", _], [_, job, _, output]) => {
+                let name = variable_name(&format!("needs_{job}_{output}"));
+                if let Some((_, identifier)) =
+                    self.scene.handing.iter().find(|(id, _)| id.eq_ignore_ascii_case(job))
+                {
+                    self.needed.borrow_mut().outputs_of.insert(identifier.clone());
+                    self.differs(
+                        "runspan hands it on with the artifacts of the earlier build, AWS needs S3 for it",
+                    );
+                    return Lowered::Text(ShellText::variable(&name));
+                }
+                self.unknown(format!(
+                    "a batch hands nothing from build to build: job `{job}` exports {name}, give it to this one"
+                ));
+                Lowered::Text(ShellText::variable(&name))
+            }
+            (["needs", _, "result"], _) => {
+                if self.scene.after_success {
+                    return Lowered::Known("success".into());
+                }
+                self.differs("a batch starts a build only after those before it succeeded");
+                Lowered::Known("success".into())
+            }
+            (["job", "status"], _) => Lowered::Text(ShellText::new(
+                "$(if [ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]; then echo success; else echo failure; fi)",
+            )),
+            _ => self.host_only(path),
+        }
+    }
+
+    fn given(&self, name: &str, what: &str) -> Lowered {
+        self.needed.borrow_mut().given.insert(name.to_owned());
+        self.differs(format!("the {what} {name} must be given as a variable of the build"));
+        Lowered::Text(ShellText::variable(name))
+    }
+
+    fn host_only(&self, path: &[&str]) -> Lowered {
+        let name = variable_name(&path.join("_"));
+        self.unknown(format!("`{}` is only known on GitHub: give it as the variable {name}", path.join(".")));
+        Lowered::Text(ShellText::variable(&name))
+    }
+
+    fn matrix(&self, path: &[&str]) -> Lowered {
+        let Some(values) = path.first().and_then(|name| {
+            self.scene.matrix.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, values)| values)
+        }) else {
+            // A name that only some legs have is empty in the others.
+            if self.scene.matrix.is_empty() {
+                return Lowered::Text(ShellText::variable(&variable_name(&format!(
+                    "matrix_{}",
+                    path.join("_")
+                ))));
+            }
+            return Lowered::Known(Value::Null);
+        };
+        let inner: Vec<Value> = values.iter().map(|value| below(value, &path[1..])).collect();
+        match inner.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|value| value == first) && first.is_primitive() => {
+                Lowered::Known(first.clone())
+            }
+            values => {
+                let boolean = values.iter().all(|value| matches!(value, Value::Boolean(_) | Value::Null));
+                let name = variable_name(&format!("matrix_{}", path.join("_")));
+                Lowered::Text(ShellText { inside: format!("${name}"), boolean })
+            }
+        }
+    }
+
+    fn output(&self, id: &str, output: &str) -> Lowered {
+        let found = self.scene.steps.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
+        match found.map(|(_, outputs)| outputs) {
+            _ if self.scene.keeps_steps => {
+                Lowered::Text(ShellText::new(format!("${{{{ steps.{id}.outputs.{output} }}}}")))
+            }
+            Some(Outputs::Script) => {
+                Lowered::Text(ShellText::variable(&output_variable(&self.scene.prefix, id, output)))
+            }
+            Some(Outputs::Native(outputs)) => match outputs.get(output) {
+                Some(lowered) => lowered.clone(),
+                None => {
+                    let name = output_variable(&self.scene.prefix, id, output);
+                    self.unknown(format!(
+                        "the output `{output}` of step `{id}` has no counterpart: set {name}"
+                    ));
+                    Lowered::Text(ShellText::variable(&name))
+                }
+            },
+            Some(Outputs::Engine) | None => {
+                let name = output_variable(&self.scene.prefix, id, output);
+                self.unknown(format!("step `{id}` gives no output `{output}` here: set {name}"));
+                Lowered::Text(ShellText::variable(&name))
+            }
+        }
+    }
+}
+
+/// The variable of a step's output.
+pub(crate) fn output_variable(prefix: &str, id: &str, output: &str) -> String {
+    variable_name(&format!("step_{prefix}{id}_{output}"))
+}
+
+fn below(value: &Value, path: &[&str]) -> Value {
+    let mut value = value.clone();
+    for name in path {
+        value = match &value {
+            Value::Object(object) => object.get(name).cloned().unwrap_or_default(),
+            _ => Value::Null,
+        };
+    }
+    value
+}
+
+fn concatenated(pieces: &[Lowered]) -> Lowered {
+    if pieces.iter().all(|piece| matches!(piece, Lowered::Known(_))) {
+        let text: String = pieces
+            .iter()
+            .map(|piece| match piece {
+                Lowered::Known(value) => value.to_text().to_string(),
+                _ => String::new(),
+            })
+            .collect();
+        return Lowered::Known(text.into());
+    }
+    let pieces: Vec<String> = pieces.iter().map(Lowered::inside).filter(|piece| !piece.is_empty()).collect();
+    Lowered::Text(ShellText::new(joined(&pieces)))
+}
+
+/// Nothing is known beyond the expression itself.
+pub(crate) struct Nothing;
+
+impl Contexts for Nothing {
+    fn context(&self, _: &str) -> Value {
+        Value::Null
+    }
+}
