@@ -255,9 +255,12 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// Commands behind a condition that nobody has written yet.
+    /// Commands behind a condition that nobody has written yet: they must neither run nor be passed over.
     fn undecided(&mut self, block: &Block) -> Block {
-        conditional("false", block).comment("TODO by hand: the condition of this stage")
+        let mut out = Block::of("echo 'The condition of this stage is to be written by hand' >&2; exit 1")
+            .comment("TODO by hand: the condition of this stage");
+        out.append(block.clone());
+        out
     }
 
     /// The commands of a stage.
