@@ -55,7 +55,7 @@ impl SourceFile {
                 runspan_pipelines::translate(&self.text, &context)
             }
             FileFormat::Workflow => {
-                runspan_actions::translate(&self.text, &runspan_actions::Context { files: &read })
+                runspan_actions::translate(&self.text, &runspan_actions::Context { read: &read })
             }
             FileFormat::Jenkinsfile => {
                 runspan_jenkinsfile::translate(&self.text, &runspan_jenkinsfile::Context::default())
