@@ -398,7 +398,7 @@ pub(super) fn strip_indent(text: &str) -> String {
 
 /// The filter that replaces a text.
 fn replacing(method: &str, from: &str, to: &str) -> Option<String> {
-    let single = |text: &str| text.chars().count() == 1 && !text.contains(['\\', '[', ']', '-', '\n']);
+    let single = |text: &str| text.chars().count() == 1 && !text.contains(['\\', '[', ']', '\n']);
     let regex = method != "replace";
     if single(from) && single(to) && !(regex && from.contains(['.', '*', '+', '?', '^', '$', '|', '(', ')']))
     {
