@@ -88,15 +88,19 @@ impl Config {
         })
     }
 
-    /// Opens the sandbox's store of images.
-    pub(crate) fn images(&self) -> Result<Store, Failure> {
+    /// How the sandbox keeps images.
+    pub(crate) fn image_settings(&self) -> Settings {
         let default = Settings::default();
-        let settings = Settings {
+        Settings {
             limit: self.images_limit.unwrap_or(default.limit),
             docker_config: self.docker_config.clone(),
             ..default
-        };
-        Ok(Store::open(&self.home.join("images"), settings)?)
+        }
+    }
+
+    /// Opens the sandbox's store of images.
+    pub(crate) fn images(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.home.join("images"), self.image_settings())?)
     }
 
     /// Opens the state directory and its journal.

@@ -11,7 +11,6 @@ use runspan_engine::{
 };
 use runspan_network::{HostNetwork, Settings};
 use runspan_sandbox::SandboxExecutor;
-use runspan_sandbox::image::Settings as ImageSettings;
 
 use super::auto::Auto;
 use crate::config::Config;
@@ -44,17 +43,17 @@ pub(crate) async fn connect(
             Ok(docker) => Arc::new(docker),
             Err(unreachable) => Arc::new(unreachable),
         },
-        Choice::Sandbox => Arc::new(sandbox(journal, networks)),
+        Choice::Sandbox => Arc::new(sandbox(config, journal, networks)),
         Choice::Auto => {
-            let sandbox = sandbox(journal, networks.clone());
+            let sandbox = sandbox(config, journal, networks.clone());
             Arc::new(Auto::new(sandbox, networks, may_have_left_containers(journal)?))
         }
     })
 }
 
-fn sandbox(journal: &Journal, networks: Networks) -> SandboxExecutor {
-    let images = ImageSettings { docker_config: runspan_docker::settings(), ..ImageSettings::default() };
+fn sandbox(config: &Config, journal: &Journal, networks: Networks) -> SandboxExecutor {
     let open = move || networks.open();
+    let images = config.image_settings();
     SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(open), images)
 }
 
