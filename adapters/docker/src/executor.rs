@@ -63,6 +63,14 @@ impl DockerExecutor {
         self
     }
 
+    /// Whether the engine has an image without pulling it.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn has_image(&self, name: &str) -> Result<bool, ExecutorError> {
+        self.engine.has(name).await
+    }
+
     /// Private networks, unless it is podman, whose containers without a network have no file of host names.
     async fn private_network(&self) -> Option<&Arc<dyn PrivateNetwork>> {
         let network = self.network.as_ref()?;
@@ -75,14 +83,6 @@ impl std::fmt::Debug for DockerExecutor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let joins = self.network.is_some();
         f.debug_struct("DockerExecutor").field("engine", &self.engine).field("joins", &joins).finish()
-    }
-
-    /// Whether the engine has an image without pulling it.
-    ///
-    /// # Errors
-    /// When the engine cannot be asked.
-    pub async fn has_image(&self, name: &str) -> Result<bool, ExecutorError> {
-        self.engine.has(name).await
     }
 }
 
