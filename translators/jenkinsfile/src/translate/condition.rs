@@ -176,9 +176,7 @@ impl Translator<'_> {
                     Some(format!("! {}", self.own_shell(&script)))
                 }
                 _ => match self.scope.get(name) {
-                    Some(Meaning::Method(params, body)) if params.is_empty() => {
-                        self.helped(|translator| translator.expression(body))
-                    }
+                    Some(Meaning::Method([], body)) => self.helped(|translator| translator.expression(body)),
                     _ => None,
                 },
             };
