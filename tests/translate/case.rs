@@ -155,7 +155,7 @@ impl Case {
             let file = file.unwrap_or_else(|| panic!("{name}: no report of {group}: {}", shown(&built)));
             let report: serde_json::Value =
                 serde_json::from_str(&fs::read_to_string(file.path()).unwrap()).unwrap();
-            assert_eq!(report["testSummary"]["total"], *tests, "{name}: {group}: {report}");
+            assert_eq!(report["report"]["testSummary"]["total"], *tests, "{name}: {group}: {report}");
         }
     }
 }

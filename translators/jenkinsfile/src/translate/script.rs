@@ -101,7 +101,15 @@ impl<'a> Translator<'a> {
         let what = match &stmt.kind {
             StmtKind::Class { .. } => "class",
             StmtKind::Expr(Expr { kind: ExprKind::Call(call), .. }) => {
-                return self.by_hand(&stmt.span, &format!("{path}.{}", name_of(call)), GROOVY, None, true);
+                let name = name_of(call);
+                let reason = match call.step() {
+                    Some(step) if super::steps::is_known(step) => {
+                        "a value in it is Groovy that the shell cannot hold"
+                    }
+                    Some(_) => "this step is of a plugin or a shared library, and not known here",
+                    None => GROOVY,
+                };
+                return self.by_hand(&stmt.span, &format!("{path}.{name}"), reason, None, true);
             }
             _ => "groovy",
         };

@@ -574,7 +574,8 @@ impl<'a> Translator<'a> {
 
     /// `["A=b", "C=${d}"]` as exports.
     pub(super) fn exports_of(&mut self, list: &Expr) -> Option<String> {
-        let mut out = String::new();
+        // One `export`: no value sees the others, as Groovy has made them before.
+        let (mut out, mut exports) = (String::new(), String::new());
         for item in self.list(list)? {
             let mut parts = item.0.into_iter();
             let super::word::Part::Literal(text) = parts.next()? else { return None };
@@ -592,9 +593,18 @@ impl<'a> Translator<'a> {
             if before {
                 word = word.then(Word::literal(":")).then(Word::variable(name));
             }
-            out.push_str(&super::directives::exporting(name, &word));
+            let value = word.argument();
+            if value.contains("$(") {
+                out.push_str(&format!("{name}={value}\n"));
+                exports.push_str(&format!(" {name}"));
+            } else {
+                exports.push_str(&format!(" {name}={value}"));
+            }
         }
-        Some(out)
+        if exports.is_empty() {
+            return Some(out);
+        }
+        Some(format!("{out}export{exports}\n"))
     }
 
     /// How long `timeout` lets something run, as `timeout` of the shell takes it.
@@ -843,6 +853,40 @@ impl<'a> Translator<'a> {
         text.push_str(&format!("[ \"${failed}\" = 0 ] || exit 1\nset -e"));
         Block::of(text)
     }
+}
+
+/// Whether a step is translated as long as its values are known.
+pub(super) fn is_known(step: &str) -> bool {
+    matches!(
+        step,
+        "sh" | "echo"
+            | "println"
+            | "print"
+            | "error"
+            | "unstable"
+            | "sleep"
+            | "writeFile"
+            | "touch"
+            | "checkout"
+            | "git"
+            | "stash"
+            | "unstash"
+            | "s3Upload"
+            | "s3Download"
+            | "archiveArtifacts"
+            | "junit"
+            | "publishHTML"
+            | "parallel"
+            | "dir"
+            | "ws"
+            | "withEnv"
+            | "withCredentials"
+            | "timeout"
+            | "retry"
+            | "waitUntil"
+            | "withAWS"
+            | "withDockerContainer"
+    )
 }
 
 pub(super) const UNSTABLE: &str =

@@ -275,7 +275,7 @@ impl Translator<'_> {
             "booleanParam" | "string" => None,
             _ => match self.scope.get(name) {
                 // A helper that only gives back a value.
-                Some(Meaning::Method(params, body)) if params.is_empty() => match body {
+                Some(Meaning::Method([], body)) => match body {
                     [
                         crate::groovy::Stmt {
                             kind:
