@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
+    rc::Rc,
 };
 
 use indexmap::IndexMap;
@@ -35,9 +36,9 @@ pub(crate) struct Scene {
     /// `runner.arch`.
     pub(crate) arch: Option<&'static str>,
     /// Artifacts of jobs before: by name the identifier of the build, and where its files lie in it.
-    pub(crate) uploads: IndexMap<String, (String, String)>,
+    pub(crate) uploads: Rc<IndexMap<String, (String, String)>>,
     /// Jobs before that hand their outputs on: id and identifier of the build.
-    pub(crate) handing: IndexMap<String, String>,
+    pub(crate) handing: Rc<IndexMap<String, String>>,
     /// Conditions of the jobs that call this one, and what they need.
     pub(crate) guards: Vec<Test>,
     /// What these conditions need.
@@ -87,6 +88,12 @@ pub(crate) struct Needed {
     pub(crate) sudo: bool,
 }
 
+/// Bytes of the longest text that an expression becomes: each level of it may double what is below.
+const LONGEST: usize = 4_000;
+
+/// Bytes of the longest text that is put together of several.
+const MOST: usize = 2 << 20;
+
 pub(crate) struct Lowerer<'a> {
     pub(crate) scene: &'a Scene,
     pub(crate) findings: RefCell<Findings>,
@@ -129,14 +136,20 @@ impl<'a> Lowerer<'a> {
         if let [Segment::Expression { expr, .. }] = template.segments.as_slice() {
             return self.expr(expr);
         }
-        let pieces: Vec<Lowered> = template
-            .segments
-            .iter()
-            .map(|segment| match segment {
+        let mut length = 0;
+        let mut pieces = Vec::new();
+        for segment in &template.segments {
+            let piece = match segment {
                 Segment::Text(text) => Lowered::Known(text.as_str().into()),
                 Segment::Expression { expr, .. } => self.expr(expr),
-            })
-            .collect();
+            };
+            length += piece.length();
+            if length > MOST {
+                self.unknown("the text becomes too long");
+                break;
+            }
+            pieces.push(piece);
+        }
         concatenated(&pieces)
     }
 
@@ -151,6 +164,17 @@ impl<'a> Lowerer<'a> {
     }
 
     pub(crate) fn expr(&self, expr: &Expr) -> Lowered {
+        let lowered = self.uncut(expr);
+        let known = matches!(lowered, Lowered::Known(_));
+        let length = if known { lowered.length() / 8 } else { lowered.length() };
+        if length <= LONGEST {
+            return lowered;
+        }
+        self.unknown("the expression is too long for a command: compute it in a step of its own");
+        Lowered::Text(ShellText::variable("EXPRESSION"))
+    }
+
+    fn uncut(&self, expr: &Expr) -> Lowered {
         match &expr.kind {
             Kind::Literal(value) => Lowered::Known(value.clone()),
             Kind::Context(_) | Kind::Index(..) | Kind::Star(_) => self.context(expr),
@@ -169,25 +193,7 @@ impl<'a> Lowerer<'a> {
     }
 
     fn all(&self, parts: &[Expr]) -> Lowered {
-        let mut tests = Vec::new();
-        let mut last = Lowered::Known(true.into());
-        for (index, part) in parts.iter().enumerate() {
-            last = self.expr(part);
-            match last.test() {
-                Err(false) if tests.is_empty() => return last,
-                Err(false) => return Lowered::Known(false.into()),
-                Err(true) => {}
-                Ok(test) => tests.push((index, test)),
-            }
-        }
-        match tests.as_slice() {
-            [] => last,
-            [(index, _)] if index + 1 == parts.len() => last,
-            tests => Lowered::Test(Test::joined(
-                &tests.iter().map(|(_, test)| test.clone()).collect::<Vec<_>>(),
-                "&&",
-            )),
-        }
+        conjunction(parts.iter().map(|part| self.expr(part)).collect())
     }
 
     fn any(&self, parts: &[Expr]) -> Lowered {
@@ -251,14 +257,14 @@ impl<'a> Lowerer<'a> {
     /// `condition && value` apart, as `condition && value || other` has it.
     fn option(&self, expr: &Expr) -> (Option<Test>, Lowered) {
         let Kind::And(parts) = &expr.kind else { return (None, self.expr(expr)) };
-        let Some((value, conditions)) = parts.split_last() else { return (None, self.expr(expr)) };
-        let value = self.expr(value);
-        if matches!(value, Lowered::Test(_)) {
-            return (None, self.expr(expr));
+        let mut lowered: Vec<Lowered> = parts.iter().map(|part| self.expr(part)).collect();
+        if matches!(lowered.last(), None | Some(Lowered::Test(_))) {
+            return (None, conjunction(lowered));
         }
+        let value = lowered.pop().unwrap_or(Lowered::Known(true.into()));
         let mut tests = Vec::new();
-        for condition in conditions {
-            match self.expr(condition).test() {
+        for condition in &lowered {
+            match condition.test() {
                 Err(false) => return (None, Lowered::Known(false.into())),
                 Err(true) => {}
                 Ok(test) => tests.push(test),
@@ -541,9 +547,7 @@ impl<'a> Lowerer<'a> {
             }
             (["needs", _, "outputs", _], [_, job, _, output]) => {
                 let name = variable_name(&format!("needs_{job}_{output}"));
-                if let Some((_, identifier)) =
-                    self.scene.handing.iter().find(|(id, _)| id.eq_ignore_ascii_case(job))
-                {
+                if let Some(identifier) = self.scene.handing.get(&job.to_ascii_lowercase()) {
                     self.needed.borrow_mut().outputs_of.insert(identifier.clone());
                     self.differs(
                         "runspan hands it on with the artifacts of the earlier build, AWS needs S3 for it",
@@ -608,8 +612,7 @@ impl<'a> Lowerer<'a> {
     }
 
     fn output(&self, id: &str, output: &str) -> Lowered {
-        let found = self.scene.steps.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
-        match found.map(|(_, outputs)| outputs) {
+        match self.scene.steps.get(&id.to_ascii_lowercase()) {
             _ if self.scene.keeps_steps => {
                 Lowered::Text(ShellText::new(format!("${{{{ steps.{id}.outputs.{output} }}}}")))
             }
@@ -631,6 +634,30 @@ impl<'a> Lowerer<'a> {
                 self.unknown(format!("step `{id}` gives no output `{output}` here: set {name}"));
                 Lowered::Text(ShellText::variable(&name))
             }
+        }
+    }
+}
+
+/// `a && b && c`.
+fn conjunction(parts: Vec<Lowered>) -> Lowered {
+    let mut tests = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        match part.test() {
+            Err(false) if tests.is_empty() => return part.clone(),
+            Err(false) => return Lowered::Known(false.into()),
+            Err(true) => {}
+            Ok(test) => tests.push((index, test)),
+        }
+    }
+    let last = parts.len().saturating_sub(1);
+    match tests.as_slice() {
+        [] => parts.into_iter().next_back().unwrap_or(Lowered::Known(true.into())),
+        [(index, _)] if *index == last => {
+            parts.into_iter().next_back().unwrap_or(Lowered::Known(true.into()))
+        }
+        tests => {
+            let tests: Vec<_> = tests.iter().map(|(_, test)| test.clone()).collect();
+            Lowered::Test(Test::joined(&tests, "&&"))
         }
     }
 }

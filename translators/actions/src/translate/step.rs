@@ -10,7 +10,7 @@ use runspan_buildspec::{
 };
 
 use super::{
-    Context,
+    Work,
     assemble::{Draft, Piece},
     github,
     interpreter::interpreter,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     expressions::Value,
-    model::{self, Runs, Text, Work},
+    model::{self, Runs, Text, Work as Act},
     native::{self, Inputs, Native},
 };
 
@@ -58,12 +58,12 @@ enum Known {
     Engine,
 }
 
-fn known(uses: &str, context: &Context<'_>) -> Known {
+fn known(uses: &str, work: &Work<'_>) -> Known {
     if let Some(image) = uses.strip_prefix("docker://") {
         return Known::Image(image.to_owned());
     }
     if let Some(path) = uses.strip_prefix("./") {
-        return match local(path, context) {
+        return match local(path, work) {
             Some(text) => Known::Local(text),
             None => Known::Engine,
         };
@@ -73,33 +73,46 @@ fn known(uses: &str, context: &Context<'_>) -> Known {
 }
 
 /// The text of a local action.
-fn local(path: &str, context: &Context<'_>) -> Option<String> {
+fn local(path: &str, work: &Work<'_>) -> Option<String> {
     let path = path.split('@').next().unwrap_or_default().trim_end_matches('/');
     let file = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-    (context.read)(&file("action.yml")).or_else(|| (context.read)(&file("action.yaml")))
+    (work.context.read)(&file("action.yml")).or_else(|| (work.context.read)(&file("action.yaml")))
 }
 
 /// Whether a step's action can only be run by the engine.
-pub(crate) fn needs_engine(steps: &[model::Step<'_>], context: &Context<'_>, depth: usize) -> bool {
+pub(crate) fn needs_engine(steps: &[model::Step<'_>], work: &Work<'_>, depth: usize) -> bool {
     steps.iter().any(|step| {
-        let Work::Uses { uses, .. } = &step.work else { return false };
-        match known(uses.source().trim(), context) {
+        let Act::Uses { uses, .. } = &step.work else { return false };
+        match known(uses.source().trim(), work) {
             Known::Native(_) | Known::Image(_) => false,
             Known::Engine => true,
             Known::Local(text) => {
-                let Ok(tree) = yaml::read(&text) else { return true };
-                let (action, _) = model::action(&text, &tree);
-                match action.runs {
-                    Runs::Composite(inner) => depth >= DEEPEST || needs_engine(&inner, context, depth + 1),
-                    _ => true,
+                let name = uses.source().trim().to_owned();
+                let before = work.engine.borrow().get(&name).copied();
+                if let Some(known) = before {
+                    return known;
                 }
+                // While it is looked at, an action that uses itself adds nothing.
+                work.engine.borrow_mut().insert(name.clone(), false);
+                let needs = needs_engine_itself(&text, work, depth);
+                work.engine.borrow_mut().insert(name, needs);
+                needs
             }
         }
     })
 }
 
+fn needs_engine_itself(text: &str, work: &Work<'_>, depth: usize) -> bool {
+    let Ok(tree) = yaml::read(text) else { return true };
+    let (action, _) = model::action(text, &tree);
+    match action.runs {
+        Runs::Composite(inner) => depth >= DEEPEST || needs_engine(&inner, work, depth + 1),
+        _ => true,
+    }
+}
+
 pub(crate) struct Maker<'a, 'f> {
-    pub(crate) context: &'a Context<'a>,
+    pub(crate) work: &'a Work<'a>,
     pub(crate) needed: &'a RefCell<Needed>,
     pub(crate) draft: Draft,
     pub(crate) defaults: Defaults<'f>,
@@ -139,16 +152,21 @@ impl Maker<'_, '_> {
     }
 
     fn step(&mut self, step: &model::Step<'_>, scene: &mut Scene, ledger: &mut Ledger) {
-        let mut own = scene.clone();
         let mut frame = Frame { id: step.id.as_ref().map(|id| id.source().to_owned()), ..Frame::default() };
         for variable in &step.env {
             let lowerer = Lowerer::new(scene, self.needed);
             let lowered = lowerer.template(&variable.value.template);
             ledger.by(&variable.value.field, "a variable of the step", lowerer.findings());
-            own.env.insert(variable.name.clone(), lowered.clone());
-            own.local.insert(variable.name.clone());
             frame.env.push((variable.name.clone(), lowered));
         }
+        // Of the step alone: what was there comes back behind it.
+        let hidden: Vec<(String, Option<Lowered>)> = frame
+            .env
+            .iter()
+            .map(|(name, lowered)| (name.clone(), scene.env.insert(name.clone(), lowered.clone())))
+            .collect();
+        let outer =
+            std::mem::replace(&mut scene.local, frame.env.iter().map(|(name, _)| name.clone()).collect());
         if let Some(id) = &step.id {
             ledger.exact(&id.field, "part of the names of its outputs");
         }
@@ -156,30 +174,34 @@ impl Maker<'_, '_> {
             ledger.exact(&name.field, "a comment");
             frame.piece.comment = name.source().split_whitespace().collect::<Vec<_>>().join(" ");
         }
-        let runs = self.condition(step, &own, &mut frame.piece, ledger);
-        self.tolerance(step, &own, &mut frame, ledger);
-        let minutes = self.minutes(step, &own, ledger);
-        if !runs {
+        let runs = self.condition(step, scene, &mut frame.piece, ledger);
+        self.tolerance(step, scene, &mut frame, ledger);
+        let minutes = self.minutes(step, scene, ledger);
+        if runs {
+            self.act(step, frame, minutes, scene, ledger);
+        } else {
             // Its parts are accounted for, but leave nothing behind.
+            let draft =
+                Draft { keeps_steps: self.draft.keeps_steps, bash: self.draft.bash, ..Draft::default() };
             let mut aside = Maker {
-                context: self.context,
+                work: self.work,
                 needed: &RefCell::default(),
-                draft: Draft {
-                    keeps_steps: self.draft.keeps_steps,
-                    bash: self.draft.bash,
-                    ..Draft::default()
-                },
+                draft,
                 defaults: self.defaults.clone(),
                 stack: self.stack.clone(),
             };
-            aside.work(step, frame, minutes, &mut own, ledger);
-            return;
+            aside.act(step, frame, minutes, scene, ledger);
         }
-        self.work(step, frame, minutes, &mut own, ledger);
-        scene.steps = own.steps;
+        scene.local = outer;
+        for (name, value) in hidden.into_iter().rev() {
+            match value {
+                Some(value) => drop(scene.env.insert(name, value)),
+                None => drop(scene.env.shift_remove(&name)),
+            }
+        }
     }
 
-    fn work(
+    fn act(
         &mut self,
         step: &model::Step<'_>,
         frame: Frame,
@@ -188,11 +210,11 @@ impl Maker<'_, '_> {
         ledger: &mut Ledger,
     ) {
         match &step.work {
-            Work::Run { run, shell, working_directory } => {
+            Act::Run { run, shell, working_directory } => {
                 let texts = (run, shell.as_ref(), working_directory.as_ref());
                 self.run(step, texts, frame, minutes, scene, ledger);
             }
-            Work::Uses { uses, with } => self.uses(step, uses, with, frame, scene, ledger),
+            Act::Uses { uses, with } => self.uses(step, uses, with, frame, scene, ledger),
         }
     }
 
@@ -253,7 +275,7 @@ impl Maker<'_, '_> {
         let text = step.timeout_minutes.as_ref()?;
         let lowerer = Lowerer::new(scene, self.needed);
         let minutes = lowerer.template(&text.template).word();
-        let run = matches!(step.work, Work::Run { .. });
+        let run = matches!(step.work, Act::Run { .. });
         if !run && !self.draft.keeps_steps {
             lowerer.differs("only scripts have a limit of their own");
         }
@@ -338,7 +360,7 @@ impl Maker<'_, '_> {
             frame.piece.commands.push(format!(". /tmp/github-files.sh {prefix}"));
         }
         if let Some(id) = frame.id {
-            scene.steps.insert(id, Outputs::Script);
+            scene.steps.insert(id.to_ascii_lowercase(), Outputs::Script);
         }
         let count = frame.piece.commands.len();
         self.draft.pieces.push(frame.piece);
@@ -388,7 +410,7 @@ impl Maker<'_, '_> {
             };
         frame.piece.step = Some(self.engine_step(step, action, &frame, minutes, scene, findings));
         if let Some(id) = frame.id {
-            scene.steps.insert(id, Outputs::Engine);
+            scene.steps.insert(id.to_ascii_lowercase(), Outputs::Engine);
         }
         self.draft.pieces.push(frame.piece);
     }
@@ -442,7 +464,7 @@ impl Maker<'_, '_> {
         ledger: &mut Ledger,
     ) {
         let name = uses.source().trim().to_owned();
-        match known(&name, self.context) {
+        match known(&name, self.work) {
             Known::Native(handler) => {
                 let lowerer = Lowerer::new(scene, self.needed);
                 let entries: Vec<(String, Lowered, Findings)> = with
@@ -508,7 +530,7 @@ impl Maker<'_, '_> {
             None => None,
         };
         let mut commands = Vec::new();
-        for (name, (identifier, root)) in &scene.uploads {
+        for (name, (identifier, root)) in scene.uploads.iter() {
             // Without a name each artifact gets a directory of its own.
             let target = match &wanted {
                 Some(wanted) if **wanted == **name => path.clone(),
@@ -562,7 +584,7 @@ impl Maker<'_, '_> {
         }
         self.draft.privileged |= native.privileged;
         if let Some(id) = frame.id.take() {
-            scene.steps.insert(id, Outputs::Native(native.outputs));
+            scene.steps.insert(id.to_ascii_lowercase(), Outputs::Native(native.outputs));
         }
         frame.piece.commands = native.commands;
         if !frame.env.is_empty() && !frame.piece.commands.is_empty() {
@@ -649,6 +671,9 @@ impl Maker<'_, '_> {
                 ledger,
             );
         }
+        if !self.work.charge(text) {
+            return self.unclear(uses, with, frame, super::TOO_MUCH, ledger);
+        }
         let Ok(tree) = yaml::read(text) else {
             return self.unclear(uses, with, frame, "its action.yml is not YAML", ledger);
         };
@@ -700,7 +725,7 @@ impl Maker<'_, '_> {
             let outputs = action.outputs.iter();
             let outputs =
                 outputs.map(|output| (output.name.clone(), lowerer.template(&output.value.template)));
-            scene.steps.insert(id.clone(), Outputs::Native(outputs.collect()));
+            scene.steps.insert(id.to_ascii_lowercase(), Outputs::Native(outputs.collect()));
         }
         let manual: Vec<_> = notes
             .iter()
@@ -748,7 +773,7 @@ impl Maker<'_, '_> {
             ),
         }
         if let Some(id) = frame.id {
-            scene.steps.insert(id, Outputs::Engine);
+            scene.steps.insert(id.to_ascii_lowercase(), Outputs::Engine);
         }
         self.draft.pieces.push(frame.piece);
     }
