@@ -495,11 +495,11 @@ impl<'a> Reader<'_> {
             return None;
         }
         let name = self.name_of(call, &stmt.span).to_owned();
-        self.item_args(call, &stmt.span);
+        self.item_args(call);
         Some(Item { span: stmt.span.clone(), name, call })
     }
 
-    fn item_args(&mut self, call: &'a Call, span: &Range<usize>) {
+    fn item_args(&mut self, call: &'a Call) {
         for arg in &call.args {
             let value = match arg {
                 Arg::Named(entry) => {
@@ -514,7 +514,7 @@ impl<'a> Reader<'_> {
                 ExprKind::Closure(_) => self.fault(&value.span, "an argument cannot be a block here"),
                 ExprKind::Call(inner) if inner.step() != Some("$") => {
                     self.name_of(inner, &value.span);
-                    self.item_args(inner, span);
+                    self.item_args(inner);
                 }
                 _ => self.value(value),
             }
@@ -743,7 +743,7 @@ impl<'a> Reader<'_> {
                         self.fault(&stmt.span, "an excluded axis has either `values` or `notValues`");
                     }
                     out.inverse |= name == "notValues";
-                    self.item_args(call, &stmt.span);
+                    self.item_args(call);
                     out.values.extend(call.args.iter().filter_map(|arg| match arg {
                         Arg::Value(value) => Some(value),
                         Arg::Named(_) => None,

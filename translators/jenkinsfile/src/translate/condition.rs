@@ -155,7 +155,12 @@ impl Translator<'_> {
     /// A script in a shell of its own, so that what stands around does not change how it fails.
     pub(super) fn own_shell(&self, script: &super::word::Word) -> String {
         let text = self.script(script).text;
-        let simple = !text.contains(['\n', ';', '|', '&', '(', '{', '#']) && !text.starts_with("cd ");
+        // What is done by the shell itself would be done to the shell around.
+        let own = [
+            "cd", "exit", "set", "export", "unset", "exec", ".", "source", "return", "trap", "eval", "shift",
+        ];
+        let first = text.split_whitespace().next().unwrap_or_default();
+        let simple = !text.contains(['\n', ';', '|', '&', '(', '{', '#', '=']) && !own.contains(&first);
         if simple { text } else { format!("sh -ec {}", quoted(&text)) }
     }
 
@@ -171,9 +176,7 @@ impl Translator<'_> {
                     Some(format!("! {}", self.own_shell(&script)))
                 }
                 _ => match self.scope.get(name) {
-                    Some(Meaning::Method(params, body)) if params.is_empty() => {
-                        self.helped(|translator| translator.expression(body))
-                    }
+                    Some(Meaning::Method([], body)) => self.helped(|translator| translator.expression(body)),
                     _ => None,
                 },
             };

@@ -347,6 +347,11 @@ impl<'a> Translator<'a> {
         )
     }
 
+    /// What is left to people and stands in no phase.
+    fn todo_at(&mut self, span: &Range<usize>, what: &str) {
+        self.todo.push(format!("TODO by hand (line {}): {what}\n", self.notes.line(span.start)));
+    }
+
     /// Where an agent has things run.
     pub(super) fn agent(&mut self, agent: &Agent<'a>, path: &str) -> Place {
         let construct = format!("{path}.agent");
@@ -396,11 +401,13 @@ impl<'a> Translator<'a> {
                     Place { image: Some(image), key }
                 }
                 None => {
+                    self.todo_at(span, "the image of the agent must be named");
                     self.notes.manual(span, &construct, "the image is computed", Some("image: NAME".into()));
                     Place { image: None, key: "computed".into() }
                 }
             },
             "dockerfile" => {
+                self.todo_at(span, "the image of the agent's Dockerfile must be made and named");
                 self.notes.manual(
                     span,
                     &construct,
@@ -428,6 +435,7 @@ impl<'a> Translator<'a> {
                         Place { image: Some(Word::literal(&image)), key: image }
                     }
                     None => {
+                        self.todo_at(span, "the image of the agent must be named");
                         self.notes.manual(
                             span,
                             &construct,

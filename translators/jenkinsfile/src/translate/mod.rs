@@ -71,7 +71,6 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
     }
     let bash = text.contains("#!/bin/bash") || text.contains("env bash") || text.contains("#!/usr/bin/bash");
     let mut translator = Translator {
-        source: text,
         context,
         notes,
         scope: Scope::of(&parsed.script),
@@ -85,10 +84,12 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
         stashes: HashSet::new(),
         calls: Vec::new(),
         inlined: 0,
-        made: 0,
+        made: HashMap::new(),
         loops: 0,
         directories: 0,
+        todo: Vec::new(),
         results: false,
+        fails_late: false,
         helpers: Helpers::default(),
         pairs: pairs(text),
         beside: Block::default(),
@@ -108,10 +109,9 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
 }
 
 /// Names that variables of a script must not take from the shell.
-const RESERVED: &[&str] = &["PATH", "HOME", "PWD", "IFS", "status", "attempt", "process", "failed"];
+const RESERVED: &[&str] = &["PATH", "HOME", "PWD", "IFS"];
 
 struct Translator<'a> {
-    source: &'a str,
     context: &'a Context<'a>,
     notes: Notes<'a>,
     scope: Scope<'a>,
@@ -129,11 +129,16 @@ struct Translator<'a> {
     /// Methods whose bodies are being put in.
     calls: Vec<String>,
     inlined: usize,
-    made: usize,
+    /// Names that are made, and how often.
+    made: HashMap<String, usize>,
     loops: usize,
     directories: usize,
+    /// What is left to people and stands in no phase.
+    todo: Vec<String>,
     /// Whether the pipeline has results beside success and failure.
     results: bool,
+    /// Whether a failure may be kept for the end.
+    fails_late: bool,
     helpers: Helpers,
     /// Variables of the file that are the user or password of credentials.
     pairs: HashSet<&'a str>,

@@ -126,7 +126,9 @@ impl<'a> Translator<'a> {
                         place: own.unwrap_or_else(|| place.clone()),
                         ..Draft::default()
                     };
+                    self.alone(&branch.span, &branch_path, &before);
                     let block = self.stage(branch, &branch_path);
+                    self.stashes.clear();
                     draft.build = self.around_all(block, &stage.directives, &path);
                     draft.stages = 1;
                     after.push(self.identifier(&draft.name));
@@ -146,6 +148,9 @@ impl<'a> Translator<'a> {
                 place: own.clone(),
                 ..Draft::default()
             });
+            if draft.stages == 0 {
+                self.alone(&stage.span, &path, &before);
+            }
             let only_prepares = draft.stages == draft_prepared(draft)
                 && prepares(&stage.name)
                 && stages.len() > 1
@@ -153,7 +158,7 @@ impl<'a> Translator<'a> {
             draft.stages += 1;
             let block = self.stage(stage, &path);
             if let Some(draft) = &mut open {
-                if may_prepare && only_prepares && !block.is_empty() {
+                if may_prepare && only_prepares {
                     draft.prepare.append(block);
                 } else {
                     draft.build.append(block);
@@ -164,9 +169,22 @@ impl<'a> Translator<'a> {
         if drafts.len() == 1
             && let Some((draft, _)) = drafts.first_mut()
         {
+            self.identifiers.clear();
             draft.name = "build".into();
         }
         drafts
+    }
+
+    /// Says what a build after others lacks.
+    fn alone(&mut self, span: &std::ops::Range<usize>, path: &str, before: &[String]) {
+        if !before.is_empty() {
+            self.notes.approximate(
+                span,
+                path,
+                "a build of the batch",
+                "it has a checkout of its own: files that the builds before have made must be handed over, as by S3 or the cache",
+            );
+        }
     }
 
     fn close(
@@ -175,7 +193,13 @@ impl<'a> Translator<'a> {
         drafts: &mut Vec<(Draft, Gathered)>,
         before: &mut Vec<String>,
     ) {
-        if let Some(draft) = open.take() {
+        if let Some(mut draft) = open.take() {
+            self.stashes.clear();
+            if draft.build.is_empty() && !draft.prepare.is_empty() {
+                let mut build = std::mem::take(&mut draft.prepare);
+                build.append(std::mem::take(&mut draft.build));
+                draft.build = build;
+            }
             *before = vec![self.identifier(&draft.name)];
             drafts.push((draft, std::mem::take(&mut self.gathered)));
         }
@@ -231,9 +255,12 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// Commands behind a condition that nobody has written yet.
+    /// Commands behind a condition that nobody has written yet: they must neither run nor be passed over.
     fn undecided(&mut self, block: &Block) -> Block {
-        conditional("false", block).comment("TODO by hand: the condition of this stage")
+        let mut out = Block::of("echo 'The condition of this stage is to be written by hand' >&2; exit 1")
+            .comment("TODO by hand: the condition of this stage");
+        out.append(block.clone());
+        out
     }
 
     /// The commands of a stage.
@@ -401,8 +428,10 @@ impl<'a> Translator<'a> {
         before: &[String],
         path: &str,
     ) -> (Draft, Gathered) {
+        self.alone(&stage.span, path, before);
         self.notes.exact(&stage.span, path, "a build of a batch for each cell");
         self.fail_fast(stage, path);
+        self.stashes.clear();
         let path = format!("{path}.matrix");
         let mut axes: IndexMap<String, Vec<String>> = IndexMap::new();
         for axis in matrix.axes.iter().flatten() {
@@ -500,8 +529,14 @@ impl<'a> Translator<'a> {
             privileged_mode: gathered.privileged.then_some(true),
             ..BatchEnv::default()
         };
-        let mut build = draft.build;
-        if self.results {
+        let (prepare, mut build) = if draft.prepare.is_empty() {
+            let mut build = draft.prepare;
+            build.append(draft.build);
+            (Block::default(), build)
+        } else {
+            (draft.prepare, draft.build)
+        };
+        if self.fails_late {
             build.append(
                 Block::of(format!("[ \"${RESULT}\" != FAILURE ]"))
                     .comment("What failed without ending the build fails it here."),
@@ -513,7 +548,7 @@ impl<'a> Translator<'a> {
         };
         variables.retain(|name, _| !own.contains(&name.as_str()));
         // What Jenkins gives and these commands use.
-        let texts: Vec<&str> = [&draft.first, &draft.prepare, &build, &after, &cleanup]
+        let texts: Vec<&str> = [&draft.first, &prepare, &build, &after, &cleanup]
             .iter()
             .flat_map(|block| block.commands.iter().map(|command| command.text.as_str()))
             .chain(self.beside.commands.iter().map(|command| command.text.as_str()))
@@ -538,7 +573,7 @@ impl<'a> Translator<'a> {
             command.comment = "environment".into();
         }
         before.append(beside);
-        before.append(draft.prepare);
+        before.append(prepare);
 
         let mut phases = Phases::default();
         if !self.runtimes.is_empty() {
@@ -550,7 +585,7 @@ impl<'a> Translator<'a> {
         }
         phases.build = self.phase(build, Block::default(), "phases.build", &mut comments);
         phases.post_build = self.phase(after, cleanup, "phases.post_build", &mut comments);
-        let mut header = String::new();
+        let mut header = self.todo.concat();
         if !self.secrets.is_empty() {
             header.push_str("To be given as variables (secrets of Jenkins):\n");
             for (name, id) in &self.secrets {
@@ -716,7 +751,7 @@ fn written(block: Block, path: &str, comments: &mut Comments) -> Vec<String> {
 }
 
 /// A command without the switches of `set` that only matter inside of others.
-fn bare(text: &str) -> String {
+pub(super) fn bare(text: &str) -> String {
     match text.strip_prefix("set +e\n").and_then(|text| text.strip_suffix("\nset -e")) {
         Some(inner) => inner.to_owned(),
         None => text.to_owned(),

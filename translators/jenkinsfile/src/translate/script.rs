@@ -101,7 +101,15 @@ impl<'a> Translator<'a> {
         let what = match &stmt.kind {
             StmtKind::Class { .. } => "class",
             StmtKind::Expr(Expr { kind: ExprKind::Call(call), .. }) => {
-                return self.by_hand(&stmt.span, &format!("{path}.{}", name_of(call)), GROOVY, None, true);
+                let name = name_of(call);
+                let reason = match call.step() {
+                    Some(step) if super::steps::is_known(step) => {
+                        "a value in it is Groovy that the shell cannot hold"
+                    }
+                    Some(_) => "this step is of a plugin or a shared library, and not known here",
+                    None => GROOVY,
+                };
+                return self.by_hand(&stmt.span, &format!("{path}.{name}"), reason, None, true);
             }
             _ => "groovy",
         };
@@ -243,13 +251,17 @@ impl<'a> Translator<'a> {
             "result" => {
                 let result = self.value(value)?;
                 self.results = true;
+                self.fails_late |= !matches!(result.constant().as_deref(), Some("SUCCESS" | "UNSTABLE"));
                 self.notes.approximate(
                     span,
                     &construct,
                     format!("the variable {RESULT}"),
                     "a build of CodeBuild is SUCCEEDED or FAILED; the variable is looked at by `post` and at the end",
                 );
-                Some(Block::setting(format!("{RESULT}={}", result.argument())))
+                let constant = result.constant();
+                let result =
+                    if constant.as_deref() == Some("SUCCESS") { String::new() } else { result.argument() };
+                Some(Block::setting(format!("{RESULT}={result}")))
             }
             "displayName" | "description" => {
                 let text = self.value(value).map(|word| format!("echo {}", word.argument()));
@@ -456,7 +468,7 @@ impl<'a> Translator<'a> {
         } else {
             self.notes.exact(span, &construct, "a shell of its own and a look at its status");
         }
-        let status = self.fresh("status");
+        let status = self.fresh("step_status");
         let mut out = Block { ends: true, ..Block::of(format!("set +e\n{}\n{status}=$?", tried.apart(""))) };
         let mut text = out.commands.remove(0).text;
         if let Some(catch) = catches.first() {
@@ -476,7 +488,8 @@ impl<'a> Translator<'a> {
                     );
                 }
             }
-            if caught.sets {
+            // What ends the build must not pass by what comes after it.
+            if caught.sets && !caught.lines().contains("exit ") {
                 text.push_str(&format!(
                     "\nif [ \"${status}\" != 0 ]; then\n{}{status}=0\nfi",
                     guarded_lines(&caught)
@@ -687,8 +700,9 @@ impl<'a> Translator<'a> {
 
     /// A name that nothing else of the file has.
     pub(super) fn fresh(&mut self, name: &str) -> String {
-        self.made += 1;
-        if self.made == 1 { name.into() } else { format!("{name}_{}", self.made) }
+        let made = self.made.entry(name.to_owned()).or_insert(0);
+        *made += 1;
+        if *made == 1 { name.into() } else { format!("{name}_{made}") }
     }
 }
 

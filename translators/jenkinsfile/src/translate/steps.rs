@@ -125,11 +125,12 @@ impl<'a> Translator<'a> {
             "s3Upload" => self.s3(call, span, construct, true)?,
             "s3Download" => self.s3(call, span, construct, false)?,
             "properties" => {
-                self.notes.manual(
+                self.properties(call);
+                self.notes.approximate(
                     span,
                     construct,
-                    "properties of a job are settings of the project",
-                    Some("aws codebuild update-project --name PROJECT --timeout-in-minutes 60".into()),
+                    "variables for its parameters",
+                    "other properties of a job are settings of the project",
                 );
                 Block::default()
             }
@@ -146,6 +147,36 @@ impl<'a> Translator<'a> {
             _ => return None,
         };
         Some(block)
+    }
+
+    /// The parameters among the properties of a job.
+    fn properties(&mut self, call: &'a Call) {
+        let Some(ExprKind::List(properties)) = argument(call, "properties").map(|it| &it.bare().kind) else {
+            return;
+        };
+        for property in properties {
+            let ExprKind::Call(property) = &property.kind else { continue };
+            if property.step() != Some("parameters") {
+                continue;
+            }
+            let Some(ExprKind::List(parameters)) = first(property).map(|it| &it.bare().kind) else {
+                continue;
+            };
+            let items: Vec<_> = parameters
+                .iter()
+                .filter_map(|parameter| match &parameter.kind {
+                    ExprKind::Call(call) => Some(crate::declarative::Item {
+                        span: parameter.span.clone(),
+                        name: super::script::name_of(call),
+                        call,
+                    }),
+                    _ => None,
+                })
+                .collect();
+            let mut variables = std::mem::take(&mut self.variables);
+            self.parameters(&items, "properties", &mut variables);
+            self.variables = variables;
+        }
     }
 
     fn sh(&mut self, call: &'a Call, span: &Range<usize>, construct: &str) -> Option<Block> {
@@ -543,7 +574,8 @@ impl<'a> Translator<'a> {
 
     /// `["A=b", "C=${d}"]` as exports.
     pub(super) fn exports_of(&mut self, list: &Expr) -> Option<String> {
-        let mut out = String::new();
+        // One `export`: no value sees the others, as Groovy has made them before.
+        let (mut out, mut exports) = (String::new(), String::new());
         for item in self.list(list)? {
             let mut parts = item.0.into_iter();
             let super::word::Part::Literal(text) = parts.next()? else { return None };
@@ -561,9 +593,18 @@ impl<'a> Translator<'a> {
             if before {
                 word = word.then(Word::literal(":")).then(Word::variable(name));
             }
-            out.push_str(&super::directives::exporting(name, &word));
+            let value = word.argument();
+            if value.contains("$(") {
+                out.push_str(&format!("{name}={value}\n"));
+                exports.push_str(&format!(" {name}"));
+            } else {
+                exports.push_str(&format!(" {name}={value}"));
+            }
         }
-        Some(out)
+        if exports.is_empty() {
+            return Some(out);
+        }
+        Some(format!("{out}export{exports}\n"))
     }
 
     /// How long `timeout` lets something run, as `timeout` of the shell takes it.
@@ -586,8 +627,8 @@ impl<'a> Translator<'a> {
     }
 
     pub(super) fn retried(&mut self, block: &Block, count: &str) -> Block {
-        let status = self.fresh("status");
-        let attempt = self.fresh("attempt");
+        let status = self.fresh("step_status");
+        let attempt = self.fresh("step_attempt");
         let text = format!(
             "set +e\n{attempt}=1\nwhile :; do\n{}\n{status}=$?\nif [ \"${status}\" = 0 ] || [ \"${attempt}\" -ge {count} ]; then break; fi\n{attempt}=$(({attempt} + 1))\ndone\n[ \"${status}\" = 0 ] || exit \"${status}\"\nset -e",
             block.apart("")
@@ -622,11 +663,12 @@ impl<'a> Translator<'a> {
         }
         if result != "SUCCESS" && result != "null" {
             self.results = true;
+            self.fails_late |= result != "UNSTABLE";
             after.push_str(&format!("{RESULT}={result}\n"));
         } else if after.is_empty() {
             after.push_str(":\n");
         }
-        let status = self.fresh("status");
+        let status = self.fresh("step_status");
         Block::setting(format!(
             "set +e\n{}\n{status}=$?\nif [ \"${status}\" != 0 ]; then\n{after}fi\nset -e",
             block.apart("")
@@ -798,12 +840,12 @@ impl<'a> Translator<'a> {
         let mut text = String::from("set +e\n");
         let mut names = Vec::new();
         for (title, block) in blocks {
-            let process = self.fresh("process");
+            let process = self.fresh("branch_process");
             let body = block.apart("");
             text.push_str(&format!("# {title}\n{body} &\n{process}=$!\n"));
             names.push(process);
         }
-        let failed = self.fresh("failed");
+        let failed = self.fresh("branch_failed");
         text.push_str(&format!("{failed}=0\n"));
         for process in names {
             text.push_str(&format!("wait \"${process}\" || {failed}=1\n"));
@@ -811,6 +853,40 @@ impl<'a> Translator<'a> {
         text.push_str(&format!("[ \"${failed}\" = 0 ] || exit 1\nset -e"));
         Block::of(text)
     }
+}
+
+/// Whether a step is translated as long as its values are known.
+pub(super) fn is_known(step: &str) -> bool {
+    matches!(
+        step,
+        "sh" | "echo"
+            | "println"
+            | "print"
+            | "error"
+            | "unstable"
+            | "sleep"
+            | "writeFile"
+            | "touch"
+            | "checkout"
+            | "git"
+            | "stash"
+            | "unstash"
+            | "s3Upload"
+            | "s3Download"
+            | "archiveArtifacts"
+            | "junit"
+            | "publishHTML"
+            | "parallel"
+            | "dir"
+            | "ws"
+            | "withEnv"
+            | "withCredentials"
+            | "timeout"
+            | "retry"
+            | "waitUntil"
+            | "withAWS"
+            | "withDockerContainer"
+    )
 }
 
 pub(super) const UNSTABLE: &str =
@@ -826,7 +902,11 @@ pub(super) fn timed(block: &Block, limit: &str) -> String {
             return format!("timeout {limit} {}", only.text);
         }
     }
-    let lines = block.lines();
+    let commands: Vec<_> = block.commands.iter().filter(|command| !command.text.is_empty()).collect();
+    let lines = match commands.as_slice() {
+        [only] if only.comment.is_empty() => super::plan::bare(&only.text),
+        _ => block.lines(),
+    };
     // Quotes in quotes grow fast.
     if lines.len() > super::value::LONGEST {
         return block.apart("");

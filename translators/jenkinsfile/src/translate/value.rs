@@ -275,7 +275,7 @@ impl Translator<'_> {
             "booleanParam" | "string" => None,
             _ => match self.scope.get(name) {
                 // A helper that only gives back a value.
-                Some(Meaning::Method(params, body)) if params.is_empty() => match body {
+                Some(Meaning::Method([], body)) => match body {
                     [
                         crate::groovy::Stmt {
                             kind:
@@ -398,7 +398,7 @@ pub(super) fn strip_indent(text: &str) -> String {
 
 /// The filter that replaces a text.
 fn replacing(method: &str, from: &str, to: &str) -> Option<String> {
-    let single = |text: &str| text.chars().count() == 1 && !text.contains(['\\', '[', ']', '-', '\n']);
+    let single = |text: &str| text.chars().count() == 1 && !text.contains(['\\', '[', ']', '\n']);
     let regex = method != "replace";
     if single(from) && single(to) && !(regex && from.contains(['.', '*', '+', '?', '^', '$', '|', '(', ')']))
     {

@@ -86,25 +86,46 @@ impl Word {
     pub(super) fn script(&self) -> String {
         let mut out = String::new();
         let mut state = Quoting::None;
+        // Whether the single quotes that were left for a value are still to be gone back into.
+        let mut left = false;
         for part in &self.0 {
             match part {
                 Part::Literal(text) => {
                     state = state.after(text);
-                    out.push_str(text);
-                }
-                Part::Expand(text) => {
-                    if state == Quoting::Single {
-                        out.push_str("'\"");
-                        out.push_str(text);
-                        out.push_str("\"'");
-                    } else {
-                        out.push_str(text);
+                    match text.strip_prefix('\'') {
+                        Some(rest) if left => out.push_str(rest),
+                        _ => {
+                            out.extend(left.then_some('\''));
+                            out.push_str(text);
+                        }
                     }
+                    left = false;
                 }
+                Part::Expand(text) if state == Quoting::Single => {
+                    if !left && !opened(&mut out) {
+                        out.push('\'');
+                    }
+                    out.push('"');
+                    out.push_str(text);
+                    out.push('"');
+                    left = true;
+                }
+                Part::Expand(text) => out.push_str(text),
             }
         }
+        out.extend(left.then_some('\''));
         out
     }
+}
+
+/// Takes back a quote that was opened just before.
+fn opened(script: &mut String) -> bool {
+    // A quote behind a backslash, or behind another, is no opening one.
+    let opened = script.ends_with('\'') && !script.ends_with("\\'") && !script.ends_with("''");
+    if opened {
+        script.pop();
+    }
+    opened
 }
 
 /// The quotes that the shell is in.

@@ -12,20 +12,12 @@ use runspan_jenkinsfile::{
 /// Spans of the statements that must be accounted for: those of blocks, where no block is around them that is noted as
 /// a whole.
 fn unaccounted(source: &str, translation: &Translation) -> Vec<String> {
-    let noted: std::collections::HashMap<usize, usize> =
-        translation.notes.iter().map(|note| (note.span.start, note.span.end)).collect();
     let mut missing = Vec::new();
-    walk(&groovy::parse(source).script, &noted, translation, source, &mut missing);
+    walk(&groovy::parse(source).script, translation, source, &mut missing);
     missing
 }
 
-fn walk(
-    body: &[Stmt],
-    noted: &std::collections::HashMap<usize, usize>,
-    translation: &Translation,
-    source: &str,
-    missing: &mut Vec<String>,
-) {
+fn walk(body: &[Stmt], translation: &Translation, source: &str, missing: &mut Vec<String>) {
     for stmt in body {
         let note = translation.notes.iter().find(|note| note.span.start == stmt.span.start);
         let Some(note) = note else {
@@ -37,7 +29,7 @@ fn walk(
             continue;
         }
         for inner in blocks(stmt) {
-            walk(inner, noted, translation, source, missing);
+            walk(inner, translation, source, missing);
         }
     }
 }
@@ -48,9 +40,9 @@ fn blocks(stmt: &Stmt) -> Vec<&[Stmt]> {
         StmtKind::Expr(Expr { kind: ExprKind::Call(call), .. }) => call
             .args
             .iter()
-            .filter_map(|arg| match arg {
-                Arg::Value(value) => Some(value),
-                Arg::Named(entry) => Some(&entry.value),
+            .map(|arg| match arg {
+                Arg::Value(value) => value,
+                Arg::Named(entry) => &entry.value,
             })
             .filter_map(|value| match &value.kind {
                 ExprKind::Closure(closure) => Some(closure.body.as_slice()),
