@@ -11,9 +11,6 @@ use super::{
 pub const MAX_LENGTH: usize = 21_000;
 /// Levels of the deepest expression.
 pub const MAX_DEPTH: usize = 50;
-/// Parentheses inside of parentheses: they are no levels of the tree, but of this parser.
-const MAX_NESTING: usize = 200;
-
 /// What an expression may name where it stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scope<'a> {
@@ -48,16 +45,12 @@ pub fn parse(text: &str, scope: Scope<'_>) -> Result<Expr, Error> {
     if text.encode_utf16().count() > MAX_LENGTH {
         return Err(Error { kind: ErrorKind::TooLong, span: 0..text.len() });
     }
-    let mut parser = Parser { lexer: Lexer::new(text), scope, next: None, last: 0..0, nesting: 0 };
+    let mut parser = Parser { lexer: Lexer::new(text), scope, next: None, last: 0..0, pending: Vec::new() };
     parser.advance()?;
     if parser.next.is_none() {
         return Ok(Expr::new(Kind::Literal(Value::Null), 0..text.len()));
     }
-    let expr = parser.expression(Level::Or)?;
-    match parser.next {
-        None => Ok(expr),
-        Some(_) => Err(parser.unexpected()),
-    }
+    parser.expression()
 }
 
 /// How tightly an operator binds.
@@ -67,16 +60,58 @@ enum Level {
     And,
     Equality,
     Order,
-    Unary,
 }
 
+/// An operator between two operands.
+#[derive(Clone, Copy)]
+enum Infix {
+    Or,
+    And,
+    Compare(Comparison),
+}
+
+impl Infix {
+    const fn of(token: &Token) -> Option<Self> {
+        Some(match token {
+            Token::Or => Self::Or,
+            Token::And => Self::And,
+            Token::Compare(comparison) => Self::Compare(*comparison),
+            _ => return None,
+        })
+    }
+
+    const fn level(self) -> Level {
+        match self {
+            Self::Or => Level::Or,
+            Self::And => Level::And,
+            Self::Compare(Comparison::Equal | Comparison::NotEqual) => Level::Equality,
+            Self::Compare(_) => Level::Order,
+        }
+    }
+}
+
+/// What waits for an operand.
+enum Pending {
+    /// `!`, and where it stands.
+    Not(usize),
+    /// What is left of an operator.
+    Infix(Infix, Expr),
+    /// `(`, and where it stands.
+    Group(usize),
+    /// `a[`.
+    Index(Expr),
+    /// `f(a,`: its name's place, and the values so far.
+    Call(Function, Range<usize>, Vec<Expr>),
+}
+
+/// Keeps what waits on a stack of its own: an expression may have thousands of parentheses.
 struct Parser<'a> {
     lexer: Lexer<'a>,
     scope: Scope<'a>,
     next: Option<(Token, Range<usize>)>,
     /// The token before the next.
     last: Range<usize>,
-    nesting: usize,
+    pending: Vec<Pending>,
 }
 
 impl Parser<'_> {
@@ -130,165 +165,175 @@ impl Parser<'_> {
         Ok(expr)
     }
 
-    fn enter(&mut self) -> Result<(), Error> {
-        self.nesting += 1;
-        if self.nesting > MAX_NESTING {
-            return Err(Error { kind: ErrorKind::TooDeep, span: self.last.clone() });
-        }
-        Ok(())
-    }
-
-    /// An expression of operators that bind at least so tightly.
-    fn expression(&mut self, level: Level) -> Result<Expr, Error> {
-        let mut left = self.unary()?;
-        while let Some((token, _)) = &self.next {
-            let (binds, comparison) = match token {
-                Token::Or => (Level::Or, None),
-                Token::And => (Level::And, None),
-                Token::Compare(comparison @ (Comparison::Equal | Comparison::NotEqual)) => {
-                    (Level::Equality, Some(*comparison))
-                }
-                Token::Compare(comparison) => (Level::Order, Some(*comparison)),
-                _ => break,
-            };
-            if binds < level {
-                break;
-            }
-            self.advance()?;
-            let right = self.expression(match binds {
-                Level::Or => Level::And,
-                Level::And => Level::Equality,
-                Level::Equality => Level::Order,
-                Level::Order | Level::Unary => Level::Unary,
-            })?;
-            let span = left.span.start..right.span.end;
-            let kind = match comparison {
-                Some(comparison) => Kind::Compare(comparison, Box::new(left), Box::new(right)),
-                None if binds == Level::And => Kind::And(chain(left, right, |kind| match kind {
-                    Kind::And(parts) => Ok(parts),
-                    other => Err(other),
-                })),
-                None => Kind::Or(chain(left, right, |kind| match kind {
-                    Kind::Or(parts) => Ok(parts),
-                    other => Err(other),
-                })),
-            };
-            left = Self::node(kind, span)?;
-        }
-        Ok(left)
-    }
-
-    fn unary(&mut self) -> Result<Expr, Error> {
-        let Some((Token::Not, range)) = &self.next else { return self.postfix() };
-        let start = range.start;
-        self.advance()?;
-        self.enter()?;
-        let inner = self.unary()?;
-        self.nesting -= 1;
-        let span = start..inner.span.end;
-        Self::node(Kind::Not(Box::new(inner)), span)
-    }
-
-    fn postfix(&mut self) -> Result<Expr, Error> {
-        let (mut expr, indexable) = self.primary()?;
-        if !indexable {
-            return Ok(expr);
-        }
+    /// The whole text.
+    fn expression(&mut self) -> Result<Expr, Error> {
         loop {
-            let start = expr.span.start;
-            if self.takes(&Token::Dot)? {
-                let kind = match &self.next {
-                    Some((Token::Star, _)) => Kind::Star(Box::new(expr)),
-                    Some((Token::Property, range)) => {
-                        let name = Value::from(&self.lexer.text[range.clone()]);
-                        let name = Expr::new(Kind::Literal(name), range.clone());
-                        Kind::Index(Box::new(expr), Box::new(name))
+            let (mut expr, mut indexable) = self.operand()?;
+            // What follows an operand: until it asks for another one.
+            loop {
+                let Some((token, _)) = self.next.clone() else {
+                    expr = self.reduced(expr, None)?;
+                    return if self.pending.is_empty() { Ok(expr) } else { Err(self.unexpected()) };
+                };
+                if let Some(infix) = Infix::of(&token) {
+                    let left = self.reduced(expr, Some(infix.level()))?;
+                    self.advance()?;
+                    self.pending.push(Pending::Infix(infix, left));
+                    break;
+                }
+                match token {
+                    Token::Dot if indexable => expr = self.property(expr)?,
+                    Token::OpenIndex if indexable => {
+                        self.advance()?;
+                        if !self.takes(&Token::Star)? {
+                            self.pending.push(Pending::Index(expr));
+                            break;
+                        }
+                        self.expect(&Token::CloseIndex)?;
+                        let start = expr.span.start;
+                        expr = Self::node(Kind::Star(Box::new(expr)), start..self.last.end)?;
+                    }
+                    Token::Close | Token::CloseIndex | Token::Comma => {
+                        let inner = self.reduced(expr, None)?;
+                        match self.closed(inner, &token)? {
+                            Some(closed) => (expr, indexable) = (closed, true),
+                            None => break,
+                        }
                     }
                     _ => return Err(self.unexpected()),
-                };
-                self.advance()?;
-                expr = Self::node(kind, start..self.last.end)?;
-            } else if self.takes(&Token::OpenIndex)? {
-                let kind = if self.takes(&Token::Star)? {
-                    Kind::Star(Box::new(expr))
-                } else {
-                    self.enter()?;
-                    let index = self.expression(Level::Or)?;
-                    self.nesting -= 1;
-                    Kind::Index(Box::new(expr), Box::new(index))
-                };
-                self.expect(&Token::CloseIndex)?;
-                expr = Self::node(kind, start..self.last.end)?;
-            } else {
-                return Ok(expr);
+                }
             }
         }
     }
 
-    /// An operand, and whether something can be asked of it.
-    fn primary(&mut self) -> Result<(Expr, bool), Error> {
-        let Some((token, range)) = self.next.clone() else { return Err(self.unexpected()) };
-        let literal = match token {
-            Token::Null => Value::Null,
-            Token::Boolean(flag) => flag.into(),
-            Token::Number(number) => number.into(),
-            Token::String(text) => text.into(),
-            Token::Context => {
-                let name = self.lexer.text[range.clone()].to_owned();
-                if !self.scope.contexts.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-                    return Err(self.error(&range, |symbol, position, expression| {
-                        ErrorKind::UnknownContext { symbol, position, expression }
-                    }));
+    /// Gives an operand to the operators before it that bind at least so tightly.
+    fn reduced(&mut self, mut expr: Expr, level: Option<Level>) -> Result<Expr, Error> {
+        while let Some(pending) = self.pending.pop() {
+            let end = expr.span.end;
+            expr = match pending {
+                Pending::Not(start) => Self::node(Kind::Not(Box::new(expr)), start..end)?,
+                Pending::Infix(infix, left) if level.is_none_or(|level| infix.level() >= level) => {
+                    let span = left.span.start..end;
+                    Self::node(joined(infix, left, expr), span)?
+                }
+                waiting => {
+                    self.pending.push(waiting);
+                    break;
+                }
+            };
+        }
+        Ok(expr)
+    }
+
+    /// Ends a bracket, or a value of a function; nothing when another operand must follow.
+    fn closed(&mut self, expr: Expr, token: &Token) -> Result<Option<Expr>, Error> {
+        match (self.pending.pop(), token) {
+            (Some(Pending::Group(start)), Token::Close) => {
+                self.advance()?;
+                Ok(Some(Expr { span: start..self.last.end, ..expr }))
+            }
+            (Some(Pending::Index(inner)), Token::CloseIndex) => {
+                self.advance()?;
+                let span = inner.span.start..self.last.end;
+                Self::node(Kind::Index(Box::new(inner), Box::new(expr)), span).map(Some)
+            }
+            (Some(Pending::Call(function, name, mut values)), Token::Comma | Token::Close) => {
+                values.push(expr);
+                if *token == Token::Close {
+                    return self.call(function, name, values).map(Some);
                 }
                 self.advance()?;
-                return Ok((Self::node(Kind::Context(name), range)?, true));
+                self.pending.push(Pending::Call(function, name, values));
+                Ok(None)
             }
-            Token::Function => return Ok((self.call(range)?, true)),
-            Token::Open => {
-                self.advance()?;
-                self.enter()?;
-                let mut inner = self.expression(Level::Or)?;
-                self.nesting -= 1;
-                self.expect(&Token::Close)?;
-                inner.span = range.start..self.last.end;
-                return Ok((inner, true));
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// `.a` or `.*`.
+    fn property(&mut self, expr: Expr) -> Result<Expr, Error> {
+        self.advance()?;
+        let start = expr.span.start;
+        let kind = match &self.next {
+            Some((Token::Star, _)) => Kind::Star(Box::new(expr)),
+            Some((Token::Property, range)) => {
+                let name = Value::from(&self.lexer.text[range.clone()]);
+                let name = Expr::new(Kind::Literal(name), range.clone());
+                Kind::Index(Box::new(expr), Box::new(name))
             }
             _ => return Err(self.unexpected()),
         };
         self.advance()?;
-        Ok((Self::node(Kind::Literal(literal), range)?, false))
+        Self::node(kind, start..self.last.end)
     }
 
-    fn call(&mut self, name: Range<usize>) -> Result<Expr, Error> {
-        let known = Function::named(&self.lexer.text[name.clone()])
-            .filter(|function| function.is_general() || self.scope.functions.contains(function));
-        let Some(function) = known else {
-            return Err(self.error(&name, |symbol, position, expression| ErrorKind::UnknownFunction {
-                symbol,
-                position,
-                expression,
-            }));
-        };
-        self.advance()?;
-        self.expect(&Token::Open)?;
-        self.enter()?;
-        let mut values = Vec::new();
-        if !self.takes(&Token::Close)? {
-            loop {
-                values.push(self.expression(Level::Or)?);
-                if !self.takes(&Token::Comma)? {
-                    self.expect(&Token::Close)?;
-                    break;
+    /// An operand, and whether something can be asked of it; what opens before it waits.
+    fn operand(&mut self) -> Result<(Expr, bool), Error> {
+        loop {
+            let Some((token, range)) = self.next.clone() else { return Err(self.unexpected()) };
+            let literal = match token {
+                Token::Not => {
+                    self.advance()?;
+                    self.pending.push(Pending::Not(range.start));
+                    continue;
                 }
-            }
+                Token::Open => {
+                    self.advance()?;
+                    self.pending.push(Pending::Group(range.start));
+                    continue;
+                }
+                Token::Function => {
+                    let function = self.function(&range)?;
+                    self.advance()?;
+                    self.expect(&Token::Open)?;
+                    if self.next.as_ref().is_some_and(|(token, _)| *token == Token::Close) {
+                        return Ok((self.call(function, range, Vec::new())?, true));
+                    }
+                    self.pending.push(Pending::Call(function, range, Vec::new()));
+                    continue;
+                }
+                Token::Context => {
+                    let name = self.lexer.text[range.clone()].to_owned();
+                    if !self.scope.contexts.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+                        return Err(self.error(&range, |symbol, position, expression| {
+                            ErrorKind::UnknownContext { symbol, position, expression }
+                        }));
+                    }
+                    self.advance()?;
+                    return Ok((Self::node(Kind::Context(name), range)?, true));
+                }
+                Token::Null => Value::Null,
+                Token::Boolean(flag) => flag.into(),
+                Token::Number(number) => number.into(),
+                Token::String(text) => text.into(),
+                _ => return Err(self.unexpected()),
+            };
+            self.advance()?;
+            return Ok((Self::node(Kind::Literal(literal), range)?, false));
         }
-        self.nesting -= 1;
+    }
+
+    fn function(&self, name: &Range<usize>) -> Result<Function, Error> {
+        Function::named(&self.lexer.text[name.clone()])
+            .filter(|function| function.is_general() || self.scope.functions.contains(function))
+            .ok_or_else(|| {
+                self.error(name, |symbol, position, expression| ErrorKind::UnknownFunction {
+                    symbol,
+                    position,
+                    expression,
+                })
+            })
+    }
+
+    /// A function whose last parenthesis is next.
+    fn call(&mut self, function: Function, name: Range<usize>, values: Vec<Expr>) -> Result<Expr, Error> {
+        self.expect(&Token::Close)?;
         let (fewest, most) = function.parameters();
         let fault: Option<fn(String, usize, String) -> ErrorKind> = if values.len() < fewest {
             Some(|symbol, position, expression| ErrorKind::TooFewParameters { symbol, position, expression })
         } else if values.len() > most {
             Some(|symbol, position, expression| ErrorKind::TooManyParameters { symbol, position, expression })
-        } else if function == Function::Case && values.len() % 2 == 0 {
+        } else if function == Function::Case && values.len().is_multiple_of(2) {
             Some(|symbol, position, expression| ErrorKind::EvenParameters { symbol, position, expression })
         } else {
             None
@@ -300,14 +345,26 @@ impl Parser<'_> {
     }
 }
 
+fn joined(infix: Infix, left: Expr, right: Expr) -> Kind {
+    match infix {
+        Infix::Compare(comparison) => Kind::Compare(comparison, Box::new(left), Box::new(right)),
+        Infix::And => Kind::And(chain(left, right, |kind| match kind {
+            Kind::And(parts) => Ok(parts),
+            other => Err(other),
+        })),
+        Infix::Or => Kind::Or(chain(left, right, |kind| match kind {
+            Kind::Or(parts) => Ok(parts),
+            other => Err(other),
+        })),
+    }
+}
+
 /// Chains of one operator are one node: they may be longer than the tree may be deep.
 fn chain(left: Expr, right: Expr, parts_of: impl Fn(Kind) -> Result<Vec<Expr>, Kind>) -> Vec<Expr> {
-    let mut parts = Vec::new();
-    for Expr { kind, span, depth } in [left, right] {
-        match parts_of(kind) {
-            Ok(more) => parts.extend(more),
-            Err(kind) => parts.push(Expr { kind, span, depth }),
-        }
-    }
+    let of = |Expr { kind, span, depth }: Expr| {
+        parts_of(kind).unwrap_or_else(|kind| vec![Expr { kind, span, depth }])
+    };
+    let mut parts = of(left);
+    parts.extend(of(right));
     parts
 }

@@ -163,7 +163,10 @@ fn metadata(inputs: &mut Inputs<'_>) -> Option<Native> {
         wanted.push(match of("type") {
             Some("raw") => of("value").unwrap_or("latest").to_owned(),
             Some("sha") => {
-                format!("{}${{CODEBUILD_RESOLVED_SOURCE_VERSION:0:7}}", of("prefix").unwrap_or("sha-"))
+                format!(
+                    "{}$(echo \"$CODEBUILD_RESOLVED_SOURCE_VERSION\" | cut -c1-7)",
+                    of("prefix").unwrap_or("sha-")
+                )
             }
             Some("ref" | "edge") => "$(echo \"${CODEBUILD_WEBHOOK_HEAD_REF##*/}\" | tr / -)".into(),
             Some("semver" | "pep440" | "match") => {

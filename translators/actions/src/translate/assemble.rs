@@ -35,7 +35,7 @@ pub(crate) struct Draft {
     pub(crate) guard: Option<Test>,
     /// Whether steps stay steps.
     pub(crate) keeps_steps: bool,
-    /// Whether a shell of its own is needed.
+    /// Whether bash is the shell.
     pub(crate) bash: bool,
 }
 
@@ -115,7 +115,7 @@ impl Draft {
         }
     }
 
-    /// The buildspec; whether bash is its shell.
+    /// The buildspec.
     pub(crate) fn finish(mut self, needed: &Needed, title: &str, workflow: &str) -> (Buildspec, Comments) {
         let mut install = self.setup(needed, workflow);
         install.append(&mut self.install);
@@ -136,7 +136,11 @@ impl Draft {
             .collect();
         if self.hands_on && !self.exported.is_empty() {
             let names: Vec<&str> = self.exported.keys().map(String::as_str).collect();
-            exports.push(format!("declare -p {} > {OUTPUTS}", names.join(" ")));
+            exports.push(if self.bash {
+                format!("declare -p {} > {OUTPUTS}", names.join(" "))
+            } else {
+                format!("export -p | grep -E ' ({})=' > {OUTPUTS}", names.join("|"))
+            });
         }
         let exported_variables = self.exported.keys().cloned().collect();
         let (build, post_build) = if self.keeps_steps {

@@ -215,6 +215,14 @@ fn called(
     let job = placed.job;
     let needed = std::cell::RefCell::default();
     note_caller(placed, call, outer, &needed, ledger);
+    let guard = match job::condition(job, outer, &needed, ledger) {
+        Ok(test) => Some(test),
+        Err(true) => None,
+        Err(false) => {
+            ledger.exact(&call.uses.field, "nothing: the job never runs");
+            return Vec::new();
+        }
+    };
     let path = call.uses.source().trim().to_owned();
     let local = path.strip_prefix("./").map(|path| path.split('@').next().unwrap_or(path).to_owned());
     let place = |text: &str| stub(placed, text);
@@ -251,6 +259,7 @@ fn called(
     let lowerer = Lowerer::new(outer, &needed);
     for variable in &call.with {
         let lowered = lowerer.template(&variable.value.template);
+        scene.env.shift_remove(&job::input(&variable.name));
         let text = ShellText::variable(&job::input(&variable.name));
         match &lowered {
             Lowered::Known(value) => {
@@ -264,6 +273,10 @@ fn called(
             }
         }
     }
+    // What holds for the call holds for each of its jobs.
+    scene.guards.clone_from(&outer.guards);
+    scene.guards.extend(guard);
+    scene.before.clone_from(&needed.borrow());
     stack.push(local.clone());
     let prefix = format!("{}{}__", placed.prefix, identifier(&job.id));
     let (mut jobs, notes) = ledger.aside(|ledger| {
@@ -326,24 +339,6 @@ fn note_caller(
     }
     if let Some(secrets) = &call.secrets {
         ledger.approximate(secrets, "variables of the build", "the secrets must be given as variables");
-    }
-    if let Some(condition) = &job.condition {
-        drop(lowerer.condition(&condition.template));
-        let findings = lowerer.findings();
-        let mut names: Vec<_> = findings.unknown.into_iter().chain(findings.differences).collect();
-        names.push("the called jobs run whether it holds or not".into());
-        let always = condition.template.asks_status()
-            && condition.source().trim().trim_start_matches("${{").trim_end_matches("}}").trim()
-                == "!failure()";
-        if always {
-            ledger.approximate(
-                &condition.field,
-                "`depend-on`",
-                "a batch starts a build only after those before it succeeded",
-            );
-        } else {
-            ledger.manual(&condition.field, names.join("; "), None);
-        }
     }
     if let Some(strategy) = &job.strategy {
         for text in [&strategy.fail_fast, &strategy.max_parallel].into_iter().flatten() {

@@ -65,15 +65,15 @@ pub(crate) fn service(
     for volume in &container.volumes {
         command.push_str(&format!(" --volume {}", lowerer.template(&volume.template).word()));
     }
-    let options = container.options.as_ref().map(|options| lowerer.template(&options.template).inside());
+    let options = container.options.as_ref().map(|options| lowerer.template(&options.template).words());
     if let Some(options) = &options {
-        command.push_str(&format!(" {}", options.split_whitespace().collect::<Vec<_>>().join(" ")));
+        command.push_str(&format!(" {options}"));
     }
     let image =
         container.image.as_ref().map(|image| lowerer.template(&image.template).word()).unwrap_or_default();
     command.push_str(&format!(" {image}"));
     if let Some(more) = &container.command {
-        command.push_str(&format!(" {}", lowerer.template(&more.template).inside()));
+        command.push_str(&format!(" {}", lowerer.template(&more.template).words()));
     }
     draft.install.push(command);
     if options.is_some_and(|options| options.contains("--health-cmd")) {

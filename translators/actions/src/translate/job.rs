@@ -41,14 +41,14 @@ pub(crate) fn translate(
     ledger: &mut Ledger,
 ) -> Option<Job> {
     let job = placed.job;
-    let needed = RefCell::new(Needed::default());
+    let needed = RefCell::new(outer.before.clone());
     let mut scene = outer.clone();
     scene.job.clone_from(&job.id);
     scene.after_success = !job.condition.as_ref().is_some_and(|condition| condition.template.asks_status());
     scene.changing = changing(job);
     note_plain(job, ledger);
     let combinations = combinations(job, &mut scene, &needed, ledger);
-    let mut draft = Draft { bash: true, ..Draft::default() };
+    let mut draft = Draft { bash: needs_bash(placed.workflow, job), ..Draft::default() };
     draft.keeps_steps = step::needs_engine(&job.steps, context, 0);
     scene.keeps_steps = draft.keeps_steps;
     draft.hands_on = placed.hands_on;
@@ -56,13 +56,15 @@ pub(crate) fn translate(
     for (name, lowered) in &outer.env {
         draft.variable(name, lowered);
     }
+    let mut guards = outer.guards.clone();
     let runs = match condition(job, &scene, &needed, ledger) {
         Err(runs) => runs,
         Ok(test) => {
-            draft.guard = Some(test);
+            guards.push(test);
             true
         }
     };
+    draft.guard = (!guards.is_empty()).then(|| Test::joined(&guards, "&&"));
     let (env, legs) = machines(job, &mut scene, &combinations, &needed, &mut draft, ledger);
     for variable in &job.env {
         let lowerer = Lowerer::new(&scene, &needed);
@@ -100,6 +102,19 @@ pub(crate) fn translate(
     let mut made = Job { identifier, name, depends_on, buildspec, comments, env, runs, ..Job::default() };
     made.ignore_failure = ignore_failure;
     Some(made)
+}
+
+/// Outside of a container GitHub's scripts are bash's; an image need not have it.
+fn needs_bash(workflow: &model::Workflow<'_>, job: &model::Job<'_>) -> bool {
+    let bash =
+        |shell: &Option<model::Text<'_>>| shell.as_ref().is_some_and(|shell| shell.source().contains("bash"));
+    job.container.is_none()
+        || bash(&job.defaults.shell)
+        || bash(&workflow.defaults.shell)
+        || job.steps.iter().any(|step| match &step.work {
+            model::Work::Run { shell, .. } => bash(shell),
+            model::Work::Uses { .. } => false,
+        })
 }
 
 /// Variables that scripts of the job give a value for the steps behind them.
@@ -144,13 +159,20 @@ fn combinations(
     ledger: &mut Ledger,
 ) -> Vec<Combination> {
     let Some(strategy) = &job.strategy else { return Vec::new() };
-    for (text, became, difference) in [
-        (&strategy.fail_fast, "`fast-fail` of the batch", "a batch stops all of its builds or none"),
-        (&strategy.max_parallel, "nothing", "all builds of a batch run at once: set the project's limit"),
-    ] {
-        if let Some(text) = text {
-            ledger.approximate(&text.field, became, difference);
+    if let Some(text) = &strategy.fail_fast {
+        if text.source() == "false" {
+            ledger.exact(&text.field, "nothing: a batch goes on");
+        } else {
+            ledger.approximate(
+                &text.field,
+                "`fast-fail` of the batch",
+                "a batch stops all of its builds or none",
+            );
         }
+    }
+    if let Some(text) = &strategy.max_parallel {
+        let difference = "all builds of a batch run at once: set the project's limit";
+        ledger.approximate(&text.field, "nothing", difference);
     }
     let Some(matrix) = &strategy.matrix else { return Vec::new() };
     let lowerer = Lowerer::new(scene, needed);
@@ -186,7 +208,7 @@ fn combinations(
 }
 
 /// Whether the job runs, as far as it is known; else the question.
-fn condition(
+pub(crate) fn condition(
     job: &model::Job<'_>,
     scene: &Scene,
     needed: &RefCell<Needed>,

@@ -38,6 +38,10 @@ pub(crate) struct Scene {
     pub(crate) uploads: IndexMap<String, (String, String)>,
     /// Jobs before that hand their outputs on: id and identifier of the build.
     pub(crate) handing: IndexMap<String, String>,
+    /// Conditions of the jobs that call this one, and what they need.
+    pub(crate) guards: Vec<Test>,
+    /// What these conditions need.
+    pub(crate) before: Needed,
     /// Ids of steps in the file's words, with what goes before their variables.
     pub(crate) prefix: String,
     /// Name of the job.

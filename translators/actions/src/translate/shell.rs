@@ -86,6 +86,14 @@ impl Lowered {
         }
     }
 
+    /// As words that stand in a command as they are.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Known(value) => value.to_text().split_whitespace().collect::<Vec<_>>().join(" "),
+            other => other.inside(),
+        }
+    }
+
     /// As a word of the shell.
     pub(crate) fn word(&self) -> String {
         match self {

@@ -127,6 +127,11 @@ impl Frame {
 }
 
 impl Maker<'_, '_> {
+    /// Of the buildspec.
+    const fn shell(&self) -> Shell {
+        if self.draft.bash { Shell::Bash } else { Shell::Sh }
+    }
+
     pub(crate) fn steps(&mut self, steps: &[model::Step<'_>], scene: &mut Scene, ledger: &mut Ledger) {
         for step in steps {
             self.step(step, scene, ledger);
@@ -159,7 +164,11 @@ impl Maker<'_, '_> {
             let mut aside = Maker {
                 context: self.context,
                 needed: &RefCell::default(),
-                draft: Draft { keeps_steps: self.draft.keeps_steps, ..Draft::default() },
+                draft: Draft {
+                    keeps_steps: self.draft.keeps_steps,
+                    bash: self.draft.bash,
+                    ..Draft::default()
+                },
                 defaults: self.defaults.clone(),
                 stack: self.stack.clone(),
             };
@@ -322,7 +331,7 @@ impl Maker<'_, '_> {
         };
         let whole = frame.piece.test.is_some() || frame.piece.tolerated.is_some() || frame.piece.always;
         frame.piece.commands =
-            if whole { vec![script.command(Shell::Bash)] } else { script.commands(Shell::Bash) };
+            if whole { vec![script.command(self.shell())] } else { script.commands(self.shell()) };
         if writes {
             let prefix = frame.id.as_ref().map(|id| variable_name(&format!("step_{}{id}", scene.prefix)));
             let prefix = prefix.unwrap_or_else(|| "STEP".to_owned());
@@ -559,11 +568,11 @@ impl Maker<'_, '_> {
         if !frame.env.is_empty() && !frame.piece.commands.is_empty() {
             let script = Script {
                 text: frame.piece.commands.join("\n"),
-                interpreter: Interpreter::Bash("-e".into()),
+                interpreter: Interpreter::Sh("-e".into()),
                 env: frame.words(),
                 ..Script::default()
             };
-            frame.piece.commands = script.commands(Shell::Bash);
+            frame.piece.commands = script.commands(self.shell());
         }
         self.draft.pieces.push(frame.piece);
     }
@@ -606,7 +615,7 @@ impl Maker<'_, '_> {
         for variable in with {
             let lowered = lowerer.template(&variable.value.template);
             match variable.name.to_ascii_lowercase().as_str() {
-                "args" => arguments = format!(" {}", lowered.inside()),
+                "args" => arguments = format!(" {}", lowered.words()),
                 "entrypoint" => command.push_str(&format!(" --entrypoint {}", lowered.word())),
                 name => {
                     command.push_str(&format!(" -e \"INPUT_{}={}\"", name.to_uppercase(), lowered.inside()))
