@@ -165,6 +165,32 @@ def check(builds, rounds):
     yield Row("`check` of 10,000 buildspecs", mine, "`cat` of them", median(floor), "s", "< 5 s", mine < 5)
 
 
+def translate(builds, rounds):
+    """5,000 workflows, Jenkinsfiles and pipelines translated on one processor."""
+    count = 5_000
+    names = ("bitbucket-pipelines.yml", "Jenkinsfile")
+    found = sorted(path for path in (ROOT / "tests/translate").rglob("*")
+                   if path.is_file() and (path.name in names or path.parent.name == "workflows"))
+    if not found:
+        raise Failed("there are no files below tests/translate")
+    tree = builds.home / "translate"
+    for number in range(count):
+        path = found[number % len(found)]
+        below = ".github/workflows" if path.parent.name == "workflows" else "."
+        directory = tree / f"{number:05}" / below
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, directory / path.name)
+    ours, floor = [], []
+    for _ in range(rounds):
+        # Some of the files are wrong on purpose, so the exit status says nothing.
+        command = f"taskset -c 0 {PROGRAM} translate --tree {tree} --report /dev/null --format json; test $? -lt 5"
+        ours.append(count / process(["sh", "-c", command]).whole)
+        floor.append(count / process(["sh", "-c", f"find {tree} -type f -print0 | xargs -0 cat"]).whole)
+    mine = median(ours)
+    yield Row("`translate` of 5,000 files on one processor", mine, "`find` and `cat`", median(floor), "files/s",
+              ">= 1,000 files/s", mine >= 1000)
+
+
 #: In the order of the table, with how often each is repeated.
 ALL = {
     "command": (per_command, 5),
@@ -173,4 +199,5 @@ ALL = {
     "memory": (memory, 1),
     "artifact": (artifact, 3),
     "check": (check, 5),
+    "translate": (translate, 5),
 }

@@ -177,7 +177,7 @@ fn cloud_pull_request(payload: &Value) -> Option<Event> {
     let kind = match text(request, "/state").as_deref() {
         Some("MERGED") => "PULL_REQUEST_MERGED",
         Some("DECLINED" | "SUPERSEDED") => "PULL_REQUEST_CLOSED",
-        _ if text(request, "/created_on") == text(request, "/updated_on") => "PULL_REQUEST_CREATED",
+        _ if is_new(request) => "PULL_REQUEST_CREATED",
         _ => "PULL_REQUEST_UPDATED",
     };
     Some(Event {
@@ -190,6 +190,16 @@ fn cloud_pull_request(payload: &Value) -> Option<Event> {
         actor: text(payload, "/actor/account_id"),
         ..Event::default()
     })
+}
+
+/// The payload does not say whether the request is new, only when it was made and changed.
+fn is_new(request: &Value) -> bool {
+    const AT_ONCE: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
+    let time = |pointer| text(request, pointer)?.parse::<jiff::Timestamp>().ok();
+    match (time("/created_on"), time("/updated_on")) {
+        (Some(created), Some(updated)) => updated.duration_since(created) <= AT_ONCE,
+        _ => false,
+    }
 }
 
 /// Bitbucket Data Center says in `eventKey` what it is.
@@ -230,6 +240,9 @@ fn data_center(payload: &Value) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Write as _;
+
     use serde_json::json;
 
     use super::*;
@@ -308,5 +321,54 @@ mod tests {
         ] {
             assert_eq!(Event::of(&payload), None, "{payload}");
         }
+    }
+
+    /// Payloads as the hosts sent them; nothing outside the team's own machines.
+    #[test]
+    fn real_payloads_are_told_rightly() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
+        if !root.is_dir() {
+            let mut stderr = std::io::stderr();
+            drop(writeln!(stderr, "SKIPPED: the payloads are not at {}", root.display()));
+            return;
+        }
+        let mut told: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for entry in walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap) {
+            let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+            let Ok(payload) = serde_json::from_str::<Value>(&text) else { continue };
+            let host = entry.path().strip_prefix(&root).unwrap().components().next().unwrap();
+            let event = Event::of(&payload);
+            if let Some(event) = &event {
+                assert!(event.head_ref.starts_with("refs/"), "{}: {event:?}", entry.path().display());
+                assert!(event.source_version().is_some(), "{}: {event:?}", entry.path().display());
+            }
+            let kind = event.map_or("", |event| event.kind);
+            *told.entry((host.as_os_str().to_string_lossy().into_owned(), kind)).or_default() += 1;
+        }
+        let told: Vec<String> =
+            told.iter().map(|((host, kind), count)| format!("{host} {kind} {count}")).collect();
+        let expected = [
+            "bitbucket-cloud  16",
+            "bitbucket-cloud PULL_REQUEST_CLOSED 2",
+            "bitbucket-cloud PULL_REQUEST_CREATED 7",
+            "bitbucket-cloud PULL_REQUEST_MERGED 1",
+            "bitbucket-cloud PULL_REQUEST_UPDATED 4",
+            "bitbucket-cloud PUSH 10",
+            "bitbucket-dc  21",
+            "bitbucket-dc PULL_REQUEST_CLOSED 1",
+            "bitbucket-dc PULL_REQUEST_CREATED 2",
+            "bitbucket-dc PULL_REQUEST_MERGED 1",
+            "bitbucket-dc PULL_REQUEST_UPDATED 1",
+            "bitbucket-dc PUSH 4",
+            "github  92",
+            "github PRERELEASED 2",
+            "github PULL_REQUEST_CLOSED 2",
+            "github PULL_REQUEST_CREATED 3",
+            "github PULL_REQUEST_REOPENED 2",
+            "github PULL_REQUEST_UPDATED 1",
+            "github PUSH 2",
+            "github RELEASED 1",
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -36,7 +36,6 @@ pub(crate) struct Draft {
     pub(crate) variables: IndexMap<String, String>,
     pub(crate) exported: Vec<String>,
     pub(crate) bash: bool,
-    pub(crate) run_as: Option<String>,
     pub(crate) env: BatchEnv,
     pub(crate) cache: Cache,
     pub(crate) artifacts: Option<Artifacts>,
@@ -87,7 +86,6 @@ impl Draft {
             post_build: phase("post_build", self.after_script),
         };
         let buildspec = Buildspec {
-            run_as: self.run_as,
             env: Env {
                 shell: self.bash.then_some(Shell::Bash),
                 variables: self.variables,
@@ -115,6 +113,9 @@ impl Draft {
 
     fn header(&self, place: &str, name: &str) -> String {
         let mut header = format!("{name} ({place})");
+        if self.env.image.is_none() {
+            header.push_str("\nThe file names no image: Bitbucket takes atlassian/default-image:latest.");
+        }
         for reason in &self.by_hand {
             header.push_str("\nTO DO: ");
             header.push_str(reason);

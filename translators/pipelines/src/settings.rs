@@ -30,9 +30,9 @@ impl<'a> Translator<'a> {
                     if user == "0" {
                         self.account.exact(&part, "nothing: commands run as root");
                     } else {
-                        draft.run_as = Some(user.to_owned());
-                        let difference = "AWS takes the name of a user, not its number";
-                        self.account.approximate(&part, "`run-as`", difference);
+                        let reason = format!("`run-as` takes a name, not the number {user}");
+                        draft.by_hand.push(reason.clone());
+                        self.account.manual(&part, reason, Some("run-as: NAME".into()));
                     }
                 }
                 "username" | "password" | "email" | "aws" => {

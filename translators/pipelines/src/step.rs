@@ -1,5 +1,7 @@
 //! One step.
 
+use runspan_buildspec::Code;
+
 use crate::draft::{Command, Draft};
 use crate::field::Field;
 use crate::file::Translator;
@@ -21,11 +23,11 @@ impl<'a> Translator<'a> {
         }
         match script {
             Some(script) => self.script(&script, &mut draft),
-            None if step.get("type").is_some() => {}
-            None => {
-                draft.by_hand.push("the step has no script".into());
-                self.account.manual(step, "the step has no script", Some("script:\n  - echo".into()));
+            None if draft.by_hand.is_empty() => {
+                let help = "a step has a `script`, a list of commands";
+                self.account.fault(Code::MissingKey, step, "the step has no `script`", help);
             }
+            None => draft.script.push(Command::plain("echo 'This step is to be done by hand.' >&2; exit 1")),
         }
         if let Some(set) = variables::set(&draft) {
             draft.before.insert(0, set);
