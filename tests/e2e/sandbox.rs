@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod crash;
+mod escapes;
 mod examples;
 mod faults;
 mod harness;

@@ -75,6 +75,10 @@ fn prepare(spec: &Spec, made: &Made) -> Result<Command> {
     become_root(made).to(|| "become root inside".into())?;
     confine::limits(spec.processes).to(|| "limit resources".into())?;
     confine::capabilities().to(|| "give up capabilities".into())?;
+    if !spec.own_network {
+        // From Linux 6.12 on; before, services that listen there can be talked to, as those on ports can.
+        let _old_kernel = sys::scope_sockets();
+    }
     set_parent_process_death_signal(Some(Signal::KILL)).to(|| "die with the first process".into())?;
     let mut agent = Command::new(layout::AGENT);
     agent

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "each call says below why it is sound")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
@@ -74,5 +74,24 @@ pub(super) fn set_attributes(mount: impl AsFd, attributes: Attributes<'_>) -> io
             size_of::<libc::mount_attr>(),
         )
     };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps this process, and all that come of it, from abstract sockets of others.
+pub(super) fn scope_sockets() -> io::Result<()> {
+    /// `struct landlock_ruleset_attr`: file accesses and ports that are ruled, and what is scoped.
+    const SOCKETS: [u64; 3] = [0, 0, 1];
+    // SAFETY: the structure has the size that is told and outlives the call.
+    let rules = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, SOCKETS.as_ptr(), size_of_val(&SOCKETS), 0)
+    };
+    let rules = libc::c_int::try_from(rules).map_err(io::Error::other)?;
+    if rules < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call before gave this descriptor to nobody else.
+    let rules = unsafe { OwnedFd::from_raw_fd(rules) };
+    // SAFETY: touches no memory.
+    let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
