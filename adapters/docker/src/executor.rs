@@ -11,7 +11,7 @@ use bollard::{
 use futures_util::StreamExt;
 use runspan_engine::{
     Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, PrivateNetwork, Progress,
-    RootFs,
+    Resolver, RootFs,
 };
 use tokio::time::Instant;
 
@@ -71,11 +71,12 @@ impl DockerExecutor {
         self.engine.has(name).await
     }
 
-    /// Private networks, unless it is podman, whose containers without a network have no file of host names.
-    async fn private_network(&self) -> Option<&Arc<dyn PrivateNetwork>> {
+    /// Private networks and how names are resolved there, where this machine turns out to have all they need. Not
+    /// with podman, whose containers without a network have no file of host names.
+    async fn private_network(&self) -> Option<(&Arc<dyn PrivateNetwork>, Resolver)> {
         let network = self.network.as_ref()?;
-        let about = self.engine.about().await.ok()?;
-        (about.product == Product::Docker).then_some(network)
+        let (about, resolver) = tokio::join!(self.engine.about(), join::prepare(network));
+        (about.ok()?.product == Product::Docker).then_some((network, resolver.ok()?))
     }
 }
 
@@ -121,14 +122,18 @@ impl Executor for DockerExecutor {
         };
         let settings = settings();
         let login = container.registry_login.as_ref();
-        let image = self.engine.image(image, login, settings.as_deref(), progress).await?;
+        let finding = self.engine.image(image, login, settings.as_deref(), progress);
+        let (image, private) = match container.network {
+            Network::Private | Network::PrivateOrHost => tokio::join!(finding, self.private_network()),
+            Network::None | Network::Host => (finding.await, None),
+        };
+        let image = image?;
         progress(Progress::Starting);
         let name = spec::resource_name(&container.attempt);
-        let (network, connection) = match (container.network, self.private_network().await) {
+        let (network, connection) = match (container.network, private) {
             (Network::None, _) => (making::Network::None, Connection::None),
             (Network::Host, _) => (making::Network::None, Connection::Host),
-            (Network::Private | Network::PrivateOrHost, Some(network)) => {
-                let resolver = network.resolver().map_err(|error| refused(error.to_string()))?;
+            (Network::Private | Network::PrivateOrHost, Some((network, resolver))) => {
                 (making::Network::Private(Arc::clone(network)), Connection::Joined(resolver))
             }
             (Network::Private | Network::PrivateOrHost, None) => {

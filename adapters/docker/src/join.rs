@@ -7,7 +7,7 @@ use std::{
 };
 
 use bollard::query_parameters::InspectContainerOptions;
-use runspan_engine::{NetworkError, PrivateNetwork};
+use runspan_engine::{NetworkError, PrivateNetwork, Resolver};
 use rustix::net::sockopt::socket_peercred;
 
 use crate::engine::{self, Engine};
@@ -24,10 +24,10 @@ pub(crate) fn is_within_reach(socket: &str) -> bool {
     peer.uid.is_root() && theirs.is_some() && theirs == network("self")
 }
 
-/// Does ahead what can be done ahead. What fails here fails again when it counts.
-pub(crate) async fn prepare(network: &Arc<dyn PrivateNetwork>) {
+/// Does what can be done before there is a container; how names are resolved in it.
+pub(crate) async fn prepare(network: &Arc<dyn PrivateNetwork>) -> Result<Resolver, NetworkError> {
     let network = Arc::clone(network);
-    let _told_later = tokio::task::spawn_blocking(move || network.prepare()).await;
+    blocking(move || network.prepare().and_then(|()| network.resolver())).await
 }
 
 /// Joins a container that was just started; one that has ended already is left alone.
@@ -55,9 +55,14 @@ pub(crate) async fn join(
 /// Takes an attempt's interface away.
 pub(crate) async fn part(network: &Arc<dyn PrivateNetwork>, attempt: &str) -> Result<(), NetworkError> {
     let (network, attempt) = (Arc::clone(network), attempt.to_owned());
-    let parted = tokio::task::spawn_blocking(move || network.detach(&attempt)).await;
-    parted.unwrap_or_else(|error| {
-        Err(NetworkError::Other { doing: "removing a build's network".into(), reason: error.to_string() })
+    blocking(move || network.detach(&attempt)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NetworkError> + Send + 'static,
+) -> Result<T, NetworkError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(NetworkError::Other { doing: "changing a build's network".into(), reason: error.to_string() })
     })
 }
 

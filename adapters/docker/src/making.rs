@@ -106,11 +106,7 @@ impl Made {
                 Network::OfEngine(network) => {
                     engine.docker.create_network((**network).clone()).await.map(|made| Some(made.id))
                 }
-                Network::Private(network) => {
-                    join::prepare(network).await;
-                    Ok(None)
-                }
-                Network::None => Ok(None),
+                Network::Private(_) | Network::None => Ok(None),
             };
             is_made.notify_one();
             made
@@ -127,9 +123,11 @@ impl Made {
         self.container = container.as_ref().ok().map(|made| made.id.clone());
         made.map_err(fail)?;
         let container = container.map_err(fail)?.id;
+        if let Network::Private(network) = &network {
+            self.joined = Some((Arc::clone(network), attempt.clone()));
+        }
         engine.docker.start_container(&container, None::<StartContainerOptions>).await.map_err(fail)?;
         if let Network::Private(network) = network {
-            self.joined = Some((Arc::clone(&network), attempt.clone()));
             join::join(engine, &container, network, attempt)
                 .await
                 .map_err(|reason| ExecutorError::Start { image: image.clone(), reason })?;

@@ -32,6 +32,12 @@ pub(crate) fn prerequisites() -> Result<(), NetworkError> {
     if version(&release).is_some_and(|version| version < OLDEST_KERNEL) {
         return unavailable(format!("Linux {release} is too old"), "use Linux 5.7 or newer");
     }
+    if rustix::fs::access("/proc/sys/net/ipv4/conf/all/forwarding", rustix::fs::Access::WRITE_OK).is_err() {
+        return unavailable(
+            "/proc/sys cannot be written".into(),
+            "mount it writable, or leave the container",
+        );
+    }
     if has_legacy_filter(&fs::read_to_string("/proc/thread-self/net/ip_tables_names").unwrap_or_default()) {
         return unavailable(
             "this machine's firewall is the old iptables, whose rules cannot be told from here".into(),

@@ -264,6 +264,7 @@ fn take_slot(
 
 fn bring_up(netlink: &mut Netlink, slot: &Slot, index: u32, is_relayed: bool) -> Result<(), NetworkError> {
     sysctl::without_ipv6(&slot.interface)?;
+    sysctl::only_own_sources(&slot.interface)?;
     sysctl::forward(&slot.interface)?;
     if is_relayed {
         sysctl::route_to_loopback(&slot.interface)?;

@@ -40,14 +40,19 @@ impl Netlink {
     /// Sees to it that our table says just this, and that iptables' chain, where there is one, lets builds pass.
     pub(crate) fn ensure_rules(&mut self, chains: &[Chain]) -> Result<(), NetworkError> {
         let wanted = fingerprint(chains);
-        let is_current = self.table_comment()?.is_some_and(|found| found == wanted);
+        let found = self.table_comment()?;
+        let is_current = found.as_ref() == Some(&wanted);
         let must_pass = self.has_foreign_forward()? && self.passes()?.len() < pass().len();
         if is_current && !must_pass {
             return Ok(());
         }
         let mut batch = Batch::begin(self);
         if !is_current {
-            batch.replace_table(&wanted, chains);
+            if found.is_some() {
+                batch.remove_table();
+            }
+            batch.add_table(&wanted);
+            chains.iter().for_each(|chain| batch.add_chain(chain));
         }
         if must_pass {
             for rule in pass() {
@@ -156,24 +161,6 @@ impl Batch {
         Self { messages }
     }
 
-    fn replace_table(&mut self, comment: &str, chains: &[Chain]) {
-        // Made so that there is one to remove, whatever there was.
-        self.add_table(comment);
-        self.remove_table();
-        self.add_table(comment);
-        for chain in chains {
-            self.add_chain(chain);
-            for rule in &chain.rules {
-                let mut request =
-                    self.messages.request().set_create().set_append().op_newrule_do(&header(INET));
-                let attributes = request.encode();
-                let attributes =
-                    attributes.push_table_bytes(TABLE.as_bytes()).push_chain_bytes(chain.name.as_bytes());
-                encode::expressions(rule, false, attributes.nested_expressions());
-            }
-        }
-    }
-
     fn add_table(&mut self, comment: &str) {
         let mut request = self.messages.request().set_create().op_newtable_do(&header(INET));
         request.encode().push_name_bytes(TABLE.as_bytes()).push_userdata(&comment_bytes(comment));
@@ -201,6 +188,14 @@ impl Batch {
             .end_nested()
             .push_policy(ACCEPT)
             .push_type(kind);
+        drop(request);
+        for rule in &chain.rules {
+            let mut request = self.messages.request().set_create().set_append().op_newrule_do(&header(INET));
+            let attributes = request.encode();
+            let attributes =
+                attributes.push_table_bytes(TABLE.as_bytes()).push_chain_bytes(chain.name.as_bytes());
+            encode::expressions(rule, false, attributes.nested_expressions());
+        }
     }
 
     /// Before all other rules of iptables' chain.

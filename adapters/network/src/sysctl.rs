@@ -14,6 +14,11 @@ pub(crate) fn route_to_loopback(interface: &str) -> Result<(), NetworkError> {
     set(4, interface, "route_localnet", "1")
 }
 
+/// Refuses packets from there with a source that is not there.
+pub(crate) fn only_own_sources(interface: &str) -> Result<(), NetworkError> {
+    set(4, interface, "rp_filter", "1")
+}
+
 /// Keeps IPv6 off it; not an error where the kernel has none.
 pub(crate) fn without_ipv6(interface: &str) -> Result<(), NetworkError> {
     set(6, interface, "disable_ipv6", "1")

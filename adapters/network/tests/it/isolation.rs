@@ -39,7 +39,7 @@ fn attaching_takes_a_moment() {
     times.sort();
     eprintln!("attaching took {:?} at the median, {:?} at most", times[10], times[19]);
     // Far more than it takes, so that a busy machine does not fail the test.
-    assert!(times[10] < Duration::from_millis(100), "{times:?}");
+    assert!(times[10] < Duration::from_secs(1), "{times:?}");
 }
 
 #[test]
