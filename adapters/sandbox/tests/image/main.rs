@@ -8,3 +8,4 @@ mod fake;
 mod hostile;
 mod pulls;
 mod rig;
+mod speed;
