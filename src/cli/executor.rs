@@ -45,7 +45,10 @@ pub(crate) async fn connect(choice: Choice, journal: &Journal) -> Result<Arc<dyn
 fn sandbox(journal: &Journal) -> SandboxExecutor {
     let images = ImageSettings { docker_config: runspan_docker::settings(), ..ImageSettings::default() };
     let networks = || Ok(Arc::new(HostNetwork::open(Settings::default())?) as Arc<dyn PrivateNetwork>);
-    SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(networks), images)
+    let sandbox =
+        SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(networks), images);
+    sandbox.warm_up();
+    sandbox
 }
 
 /// The container engine of this environment.
