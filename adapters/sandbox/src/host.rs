@@ -2,7 +2,7 @@
 //!
 //! Only what programs are made of is shown: homes, other disks, sockets and state are not hidden but never there.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -66,6 +66,9 @@ pub(crate) fn shown(mount_points: &[PathBuf]) -> Vec<Shown> {
 fn show(path: &Path, mount_points: &[PathBuf], all: &mut Vec<Shown>) {
     // What vanishes meanwhile, or cannot be looked at, is not shown.
     let Ok(found) = path.symlink_metadata() else { return };
+    if is_private(path, &found) {
+        return;
+    }
     let kind = found.file_type();
     let what = if kind.is_symlink() {
         match fs::read_link(path) {
@@ -122,8 +125,7 @@ fn unescape(field: &str) -> String {
 /// Everything in a shown tree that is nobody's business: what other users of the machine cannot read, and credentials.
 /// Directories stand for all that is in them.
 pub(crate) fn secrets(tree: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        SECRETS.iter().map(PathBuf::from).filter(|path| path.starts_with(tree) && path.exists()).collect();
+    let mut found = Vec::new();
     for (root, depth) in LOOKED_THROUGH {
         if Path::new(root).starts_with(tree) {
             unreadable(Path::new(root), *depth, &mut found);
@@ -137,17 +139,28 @@ pub(crate) fn secrets(tree: &Path) -> Vec<PathBuf> {
 fn unreadable(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let Ok(metadata) = entry.metadata() else { continue };
-        let path = entry.path();
-        if metadata.is_symlink() || found.contains(&path) {
-            continue;
-        }
-        let needed = if metadata.is_dir() { 0o5 } else { 0o4 };
-        if metadata.mode() & needed != needed {
-            found.push(path);
+        if is_closed(&metadata) || is_secret(&entry.path()) {
+            found.push(entry.path());
         } else if metadata.is_dir() && depth > 1 {
-            unreadable(&path, depth - 1, found);
+            unreadable(&entry.path(), depth - 1, found);
         }
     }
+}
+
+/// Whether something is nobody's business by itself, in the places that are looked through.
+fn is_private(path: &Path, metadata: &Metadata) -> bool {
+    let is_looked_at = LOOKED_THROUGH.iter().any(|(root, _)| path.starts_with(root));
+    is_secret(path) || is_looked_at && is_closed(metadata)
+}
+
+fn is_secret(path: &Path) -> bool {
+    SECRETS.iter().any(|secret| path == Path::new(secret))
+}
+
+/// Whether other users of the machine cannot read it.
+fn is_closed(metadata: &Metadata) -> bool {
+    let needed = if metadata.is_dir() { 0o5 } else { 0o4 };
+    !metadata.is_symlink() && metadata.mode() & needed != needed
 }
 
 /// Mode of a directory on the machine.

@@ -247,11 +247,16 @@ fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Prepared, 
         own_network: network.is_own(),
         cgroups: record.groups.joined.clone(),
         processes: container.limits.pids,
-        binds: if is_rehearsal { Vec::new() } else { binds(&container) },
+        binds: if is_rehearsal { vec![own_disk(place)] } else { binds(&container) },
         environment: environment(place.attempt(), &variables),
         is_rehearsal,
     };
     Ok((Prepared { spec, lease, warnings }, record))
+}
+
+/// Stands for what a build has of the state directory, where owners may not be mapped.
+fn own_disk(place: &Place) -> Bind {
+    Bind { host: place.path().join("disk"), container: layout::RUN_DIR.into(), writable: true }
 }
 
 fn binds(container: &Container) -> Vec<Bind> {

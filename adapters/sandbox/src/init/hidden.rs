@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::io::Errno;
 
 use crate::host;
 
@@ -33,7 +34,10 @@ fn mark(tree: &Path, upper: &Path, below: &Path, owner: Option<u32>) -> io::Resu
         let mode = host::mode(&tree.join(parent));
         make_directory(CWD, &upper.join(parent), mode, owner)?;
     }
-    Ok(mknodat(CWD, upper.join(below), FileType::CharacterDevice, Mode::empty(), 0)?)
+    match mknodat(CWD, upper.join(below), FileType::CharacterDevice, Mode::empty(), 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Accounts without passwords in the place of the machine's, for programs that add users.

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Pid, WaitOptions, setsid, waitpid};
+use rustix::process::{Pid, WaitOptions, setsid, umask, waitpid};
 use rustix::thread::UnshareFlags;
 use serde::de::DeserializeOwned;
 
@@ -54,6 +54,7 @@ pub fn enter() -> Option<ExitCode> {
 fn run() -> Result<()> {
     // Not a group leader only when started by hand.
     let _leader = setsid();
+    umask(Mode::from_raw_mode(0o022));
     let mut orders = BufReader::new(io::stdin());
     let spec: Spec = order(&mut orders)?;
     let directory = File::open(&spec.dir).to(|| format!("open {}", spec.dir.display()))?;

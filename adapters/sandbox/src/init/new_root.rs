@@ -125,7 +125,7 @@ impl NewRoot {
             let Some(text) = text else { continue };
             let path = Path::new("/etc").join(file);
             let done = match self.write(&path, text) {
-                // What belongs to others than an ordinary user can only be covered.
+                // What belongs to others than an ordinary user, or is mounted, can only be covered.
                 Err(error) if is_forbidden(&error) => self.cover(&spec.dir.join(file), &path, text),
                 done => done,
             };
@@ -150,7 +150,8 @@ impl NewRoot {
 }
 
 fn is_forbidden(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | ResourceBusy)
 }
 
 /// Who root is outside; nobody needs to be told for an ordinary user, who owns what he makes.

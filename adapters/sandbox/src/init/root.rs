@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::fs::{CWD, FsWord, Mode, OFlags, open, statfs};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountFlags, UnmountFlags, mount, unmount};
 
@@ -35,6 +35,9 @@ const FRESH: &[(&str, u32)] = &[
     ("/var/spool", 0o755),
     ("/var/tmp", 0o1777),
 ];
+
+/// Magic number of an overlay.
+const OVERLAY: FsWord = 0x794c_7630;
 
 /// A root with everything mounted in it but `/proc`.
 pub(super) struct Made {
@@ -102,7 +105,12 @@ impl<'a> Stage<'a> {
             fs::create_dir("nothing")?;
             fs::create_dir("root")?;
             fs::create_dir("disk")?;
-            attach(view(&disk, Attributes::default())?, open_directory(Path::new("disk"))?)
+            // An overlay cannot have its layers on another, as there is where this program runs in a container.
+            let layers = match statfs(&disk)?.f_type == OVERLAY {
+                true => filesystem("tmpfs", &[("mode", "0755".into())], MountAttrFlags::empty())?,
+                false => view(&disk, Attributes::default())?,
+            };
+            attach(layers, open_directory(Path::new("disk"))?)
         };
         set().to(|| format!("make a stage at {}", place.display()))?;
         Ok(Self { ids, users })
