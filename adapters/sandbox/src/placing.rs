@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use runspan_agent_protocol::layout;
 use runspan_engine::{Container, ExecutorError, Progress};
@@ -53,7 +53,24 @@ pub(crate) struct Placing<'a> {
     record: Record,
     network: Arc<Given>,
     root: String,
+    hold: Hold,
     is_settled: bool,
+}
+
+/// Keeps what is made on threads of its own from being made after it was given up.
+#[derive(Clone, Default)]
+struct Hold(Arc<Mutex<bool>>);
+
+impl Hold {
+    fn work<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let given_up = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *given_up { Err(io::Error::other("it was given up")) } else { work() }
+    }
+
+    /// Waits for what is being made.
+    fn give_up(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
 }
 
 impl<'a> Placing<'a> {
@@ -73,8 +90,15 @@ impl<'a> Placing<'a> {
             progress(Progress::Warning(warning));
         }
         let network = Arc::new(network);
-        let mut placing =
-            Self { sandboxes, place, record: Record::default(), network, root, is_settled: false };
+        let mut placing = Self {
+            sandboxes,
+            place,
+            record: Record::default(),
+            network,
+            root,
+            hold: Hold::default(),
+            is_settled: false,
+        };
         let placed = placing.make(plan, progress).await;
         placing.is_settled = true;
         if placed.is_err() {
@@ -100,9 +124,9 @@ impl<'a> Placing<'a> {
     }
 
     async fn prepare(&mut self, plan: Plan) -> Result<Prepared, ExecutorError> {
-        let (place, network) = (self.place.clone(), Arc::clone(&self.network));
-        let (prepared, record) =
-            blocking("preparing a sandbox", move || prepare(&place, plan, &network)).await?;
+        let (place, network, hold) = (self.place.clone(), Arc::clone(&self.network), self.hold.clone());
+        let work = move || hold.work(|| prepare(&place, plan, &network));
+        let (prepared, record) = blocking("preparing a sandbox", work).await?;
         self.record = record;
         Ok(prepared)
     }
@@ -136,7 +160,8 @@ impl<'a> Placing<'a> {
             match line.hear().await? {
                 Some(Report::Namespaces) => {
                     let (network, attempt) = (Arc::clone(&self.network), self.place.attempt().to_owned());
-                    let join = move || Ok(network.join(&attempt, first));
+                    let hold = self.hold.clone();
+                    let join = move || hold.work(|| Ok(network.join(&attempt, first)));
                     let joined = blocking("joining the sandbox to its network", join).await?;
                     let resolv_conf = joined.map_err(|reason| self.refused(reason))?;
                     line.order(&Go { resolv_conf }).await?;
@@ -162,9 +187,12 @@ impl<'a> Placing<'a> {
 impl Drop for Placing<'_> {
     fn drop(&mut self) {
         if !self.is_settled {
-            let (sandboxes, place) = (self.sandboxes.clone(), self.place.clone());
-            // Nobody waits for it, and a sweep finds what cannot be removed now.
-            std::thread::spawn(move || drop(sandboxes.remove(&place)));
+            let (sandboxes, place, hold) = (self.sandboxes.clone(), self.place.clone(), self.hold.clone());
+            std::thread::spawn(move || {
+                hold.give_up();
+                // Nobody waits for it, and a sweep finds what cannot be removed now.
+                let _left = sandboxes.remove(&place);
+            });
         }
     }
 }
