@@ -16,6 +16,8 @@ pub use job::{Call, Container, Job, Matrix, Strategy};
 pub use step::{Step, Work};
 pub use workflow::{Event, Workflow};
 
+pub(crate) use needs::order;
+
 use reader::Reader;
 use runspan_buildspec::{Diagnostic, yaml};
 

@@ -1,16 +1,18 @@
 //! Workflows that call others: the jobs of the other stand in the place of the call.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
-use indexmap::IndexMap;
 use runspan_buildspec::{
-    Buildspec, Comments, Fidelity, Job, Phase, Phases, Runs, Severity, Work,
+    Buildspec, Comments, Fidelity, Job, Phase, Phases, Runs, Severity,
     shell::quoted,
     yaml::{self, Node, Value},
 };
 
 use super::{
-    Context,
+    TOO_MUCH, Work,
     job::{self, Placed, identifier},
     ledger::Ledger,
     lower::{Lowerer, Scene},
@@ -21,8 +23,6 @@ use crate::model::{self, Event, Workflow};
 
 /// Calls inside of calls, as GitHub allows them.
 const DEEPEST: usize = 10;
-/// Jobs of one workflow, those of called ones counted.
-const MOST: usize = 500;
 
 /// Inputs of a workflow, each a variable of the build.
 pub(crate) fn inputs_of(event: &Event<'_>, scene: &mut Scene) {
@@ -48,78 +48,74 @@ pub(crate) fn inputs_of(event: &Event<'_>, scene: &mut Scene) {
 pub(crate) fn jobs(
     workflow: &Workflow<'_>,
     scene: &Scene,
-    context: &Context<'_>,
+    work: &Work<'_>,
     ledger: &mut Ledger,
     stack: &mut Vec<String>,
     prefix: &str,
 ) -> Vec<Job> {
-    let mut jobs: Vec<Job> = Vec::new();
-    let (mut handing, mut uploads) = (IndexMap::new(), IndexMap::new());
+    let mut made: Vec<(usize, Job)> = Vec::new();
     // What stands for a job where others need it: the last jobs of a call.
-    let mut ends: HashMap<String, Vec<String>> = HashMap::new();
-    for job in in_order(workflow) {
+    let mut ends: HashMap<&str, Vec<String>> = HashMap::new();
+    let mut asked = HashSet::new();
+    workflow.jobs.iter().for_each(|job| outputs_asked(job.field.node, &mut asked));
+    let mut scene = scene.clone();
+    for place in model::order(workflow) {
+        let job = &workflow.jobs[place];
         let mut depends_on: Vec<String> = Vec::new();
         for (needed, _) in &job.needs {
-            for end in ends.get(needed).cloned().unwrap_or_default() {
-                if !depends_on.contains(&end) {
-                    depends_on.push(end);
+            for end in ends.get(needed.as_str()).into_iter().flatten() {
+                if !depends_on.contains(end) {
+                    depends_on.push(end.clone());
                 }
             }
         }
-        let asked = format!("needs.{}.outputs", job.id).to_ascii_lowercase();
-        let hands_on = workflow.jobs.iter().any(|other| asks(other.field.node, &asked));
+        let hands_on = asked.contains(&job.id.to_ascii_lowercase());
         let placed = Placed { workflow, job, prefix, depends_on, hands_on };
-        let before = jobs.len();
-        let mut scene = scene.clone();
-        scene.handing = handing.clone();
-        scene.uploads = uploads.clone();
-        let scene = &scene;
-        match &job.call {
+        let new = match &job.call {
             None => {
-                jobs.extend(job::translate(&placed, scene, context, ledger));
-                if let Some(job_made) = jobs[before..].first().filter(|made| made.runs == Runs::Once) {
+                let new = job::translate(&placed, &scene, work, ledger);
+                if let Some(new) = new.as_ref().filter(|new| new.runs == Runs::Once) {
                     if hands_on && !job.outputs.is_empty() {
-                        handing.insert(job.id.clone(), job_made.identifier.clone());
+                        Rc::make_mut(&mut scene.handing)
+                            .insert(job.id.to_ascii_lowercase(), new.identifier.clone());
                     }
                     for (name, root) in uploaded(job) {
-                        uploads.insert(name, (job_made.identifier.clone(), root));
+                        Rc::make_mut(&mut scene.uploads).insert(name, (new.identifier.clone(), root));
                     }
                 }
+                new.into_iter().collect()
             }
-            Some(call) => jobs.extend(called(&placed, call, scene, context, ledger, stack)),
-        }
+            Some(call) => called(&placed, call, &scene, work, ledger, stack),
+        };
         // A job that never runs holds nobody up.
-        let new = &jobs[before..];
         let ends_of = if new.is_empty() {
             placed.depends_on
         } else {
-            let needed: Vec<&String> = new.iter().flat_map(|job| &job.depends_on).collect();
-            new.iter().map(|job| job.identifier.clone()).filter(|name| !needed.contains(&name)).collect()
+            let needed: HashSet<&String> = new.iter().flat_map(|job| &job.depends_on).collect();
+            new.iter().map(|job| job.identifier.clone()).filter(|name| !needed.contains(name)).collect()
         };
-        ends.insert(job.id.clone(), ends_of);
-        if jobs.len() > MOST {
-            jobs.truncate(MOST);
-        }
+        ends.insert(&job.id, ends_of);
+        made.extend(new.into_iter().map(|job| (place, job)));
     }
+    made.sort_by_key(|(place, _)| *place);
+    let mut jobs: Vec<Job> = made.into_iter().map(|(_, job)| job).collect();
     unique(&mut jobs);
-    jobs.sort_by_key(|job| {
-        let id = &job.identifier;
-        workflow.jobs.iter().position(|other| {
-            let own = identifier(&other.id);
-            let id = id.strip_prefix(prefix).unwrap_or(id);
-            *id == own || id.starts_with(&format!("{own}__"))
-        })
-    });
     jobs
 }
 
-/// Whether a text below a node asks for something, its name being in lower case.
-fn asks(node: &Node, wanted: &str) -> bool {
+/// Jobs whose outputs a text below a node asks for, in lower case.
+fn outputs_asked(node: &Node, into: &mut HashSet<String>) {
     match &node.value {
-        Value::Null => false,
-        Value::Scalar(scalar) => scalar.text.to_ascii_lowercase().contains(wanted),
-        Value::List(items) => items.iter().any(|item| asks(item, wanted)),
-        Value::Map(entries) => entries.iter().any(|entry| asks(&entry.value, wanted)),
+        Value::Null => {}
+        Value::Scalar(scalar) => {
+            let text = scalar.text.to_ascii_lowercase();
+            for (at, word) in text.match_indices("needs.") {
+                let id = text[at + word.len()..].split('.').next().unwrap_or_default();
+                into.insert(id.to_owned());
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| outputs_asked(item, into)),
+        Value::Map(entries) => entries.iter().for_each(|entry| outputs_asked(&entry.value, into)),
     }
 }
 
@@ -169,28 +165,6 @@ fn root(paths: &str) -> String {
     common.iter().map(|part| format!("/{part}")).collect()
 }
 
-/// Jobs after those they need.
-fn in_order<'a, 'b>(workflow: &'b Workflow<'a>) -> Vec<&'b model::Job<'a>> {
-    let mut order: Vec<&model::Job<'_>> = Vec::new();
-    let mut left: Vec<&model::Job<'_>> = workflow.jobs.iter().collect();
-    while !left.is_empty() {
-        let before = left.len();
-        left.retain(|job| {
-            let known = |id: &str| order.iter().any(|other| other.id == id);
-            let ready = job.needs.iter().all(|(id, _)| known(id));
-            if ready {
-                order.push(job);
-            }
-            !ready
-        });
-        if left.len() == before {
-            // A circle was told before.
-            break;
-        }
-    }
-    order
-}
-
 /// Two jobs whose names differ only by signs must not have one identifier.
 fn unique(jobs: &mut [Job]) {
     let mut seen: HashMap<String, usize> = HashMap::new();
@@ -208,7 +182,7 @@ fn called(
     placed: &Placed<'_, '_>,
     call: &model::Call<'_>,
     outer: &Scene,
-    context: &Context<'_>,
+    work: &Work<'_>,
     ledger: &mut Ledger,
     stack: &mut Vec<String>,
 ) -> Vec<Job> {
@@ -239,10 +213,14 @@ fn called(
         );
         return vec![place(&path)];
     }
-    let Some(text) = (context.read)(&local) else {
+    let Some(text) = (work.context.read)(&local) else {
         ledger.manual(&call.uses.field, format!("{local} is not there"), None);
         return vec![place(&path)];
     };
+    if !work.charge(&text) {
+        ledger.manual(&call.uses.field, TOO_MUCH, None);
+        return vec![place(&path)];
+    }
     let Ok(tree) = yaml::read(&text) else {
         ledger.manual(&call.uses.field, format!("{local} is not YAML: check it by itself"), None);
         return vec![place(&path)];
@@ -286,7 +264,7 @@ fn called(
             ledger.by(&variable.value.field, "a variable of each job", lowerer.findings());
             scene.env.insert(variable.name.clone(), lowered);
         }
-        jobs(&inner, &scene, context, ledger, stack, &prefix)
+        jobs(&inner, &scene, work, ledger, stack, &prefix)
     });
     stack.pop();
     let manual: Vec<_> = notes
@@ -360,7 +338,8 @@ fn note_caller(
 /// A job that says what is missing, so that the others keep their order.
 fn stub(placed: &Placed<'_, '_>, path: &str) -> Job {
     let say = format!("echo {} >&2", quoted(&format!("This job is the workflow {path}, which is not here")));
-    let build = Phase { work: Work::Commands(vec![say, "exit 1".into()]), ..Phase::default() };
+    let build =
+        Phase { work: runspan_buildspec::Work::Commands(vec![say, "exit 1".into()]), ..Phase::default() };
     let header = format!("Job `{}`: put what {path} does in place of its command", placed.job.id);
     let buildspec =
         Buildspec { phases: Phases { build: Some(build), ..Phases::default() }, ..Buildspec::default() };

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use runspan_buildspec::{BatchEnv, Job, Leg, Runs, yaml::Value as Yaml};
 
 use super::{
-    Context,
+    Work,
     assemble::Draft,
     containers, hosting,
     ledger::Ledger,
@@ -37,7 +37,7 @@ pub(crate) struct Placed<'a, 'b> {
 pub(crate) fn translate(
     placed: &Placed<'_, '_>,
     outer: &Scene,
-    context: &Context<'_>,
+    work: &Work<'_>,
     ledger: &mut Ledger,
 ) -> Option<Job> {
     let job = placed.job;
@@ -49,7 +49,7 @@ pub(crate) fn translate(
     note_plain(job, ledger);
     let combinations = combinations(job, &mut scene, &needed, ledger);
     let mut draft = Draft { bash: needs_bash(placed.workflow, job), ..Draft::default() };
-    draft.keeps_steps = step::needs_engine(&job.steps, context, 0);
+    draft.keeps_steps = step::needs_engine(&job.steps, work, 0);
     scene.keeps_steps = draft.keeps_steps;
     draft.hands_on = placed.hands_on;
     draft.variables.insert("CI".into(), "true".into());
@@ -79,7 +79,8 @@ pub(crate) fn translate(
     }
     hosting::defaults(&job.defaults, ledger);
     let defaults = Defaults::of(placed.workflow, job);
-    let mut maker = step::Maker { context, needed: &needed, draft, defaults, stack: Vec::new() };
+    let mut maker =
+        step::Maker { work, needed: &needed, draft, defaults, stack: Vec::new(), around: Vec::new() };
     maker.steps(&job.steps, &mut scene, ledger);
     let mut draft = maker.draft;
     outputs(job, &scene, &needed, &mut draft, ledger);

@@ -18,6 +18,9 @@ pub(crate) type Combination = IndexMap<String, Value>;
 /// Jobs of the largest matrix, as GitHub has it.
 pub(crate) const MOST: usize = 256;
 
+/// Names of the widest matrix.
+const WIDEST: usize = 100;
+
 /// Every combination; nothing when it depends on something that is only known later.
 pub(crate) fn combinations(matrix: &Matrix<'_>, lowerer: &Lowerer<'_>) -> Option<Vec<Combination>> {
     if let Yaml::Scalar(_) = matrix.field.node.value {
@@ -53,6 +56,9 @@ fn expand(
     include: Option<Value>,
     exclude: Option<Value>,
 ) -> Option<Vec<Combination>> {
+    if axes.len() > WIDEST {
+        return None;
+    }
     let mut all: Vec<Combination> = if axes.is_empty() { Vec::new() } else { vec![Combination::new()] };
     for (name, values) in &axes {
         let Value::Array(values) = values else { return None };

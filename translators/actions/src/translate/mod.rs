@@ -17,7 +17,10 @@ mod shell;
 mod step;
 mod triggers;
 
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+};
 
 use runspan_buildspec::{Severity, Translation, yaml};
 
@@ -38,6 +41,29 @@ impl Context<'static> {
     pub const ALONE: Self = Self { read: &|_| None };
 }
 
+/// Bytes of other files that are put into one: a few lines can call each other very often.
+const MOST: usize = 4 << 20;
+/// Why a file is not put in.
+const TOO_MUCH: &str = "too much is put in already: translate it by itself";
+
+/// One translation.
+struct Work<'a> {
+    context: &'a Context<'a>,
+    left: Cell<usize>,
+    /// Whether a local action needs the engine, by its name.
+    engine: RefCell<HashMap<String, bool>>,
+}
+
+impl Work<'_> {
+    /// Whether a file may be put in.
+    fn charge(&self, text: &str) -> bool {
+        let cost = text.len() + 1_000;
+        let left = self.left.get().checked_sub(cost);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+}
+
 /// Translates a workflow.
 pub fn translate(text: &str, context: &Context<'_>) -> Translation {
     let tree = match yaml::read(text) {
@@ -50,7 +76,8 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
     }
     let mut ledger = Ledger::default();
     let scene = scene_of(&workflow, &mut ledger);
-    let jobs = calls::jobs(&workflow, &scene, context, &mut ledger, &mut Vec::new(), "");
+    let work = Work { context, left: Cell::new(MOST), engine: RefCell::default() };
+    let jobs = calls::jobs(&workflow, &scene, &work, &mut ledger, &mut Vec::new(), "");
     let mut translation = Translation { jobs, diagnostics, ..Translation::default() };
     translation.notes = ledger.finish(&tree);
     translation

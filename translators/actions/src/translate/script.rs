@@ -19,11 +19,20 @@ enum State {
     Literal(String),
 }
 
+/// Bytes of the longest script: a value may stand in it very often.
+const MOST: usize = 2 << 20;
+
 /// The script with variables where the expressions stood.
 pub(crate) fn script(template: &Template, lowerer: &Lowerer<'_>) -> String {
     let mut pieces: Vec<String> = Vec::new();
     let mut state = State::default();
+    let mut length = 0;
     for segment in &template.segments {
+        length += pieces.last().map_or(0, String::len);
+        if length > MOST {
+            lowerer.unknown("the script becomes too long");
+            break;
+        }
         match segment {
             Segment::Text(text) => {
                 state = after(state, text);

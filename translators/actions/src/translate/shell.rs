@@ -77,6 +77,16 @@ impl ShellText {
 }
 
 impl Lowered {
+    /// Bytes of its text.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Known(Value::String(text)) => text.len(),
+            Self::Known(_) => 0,
+            Self::Text(text) => text.inside.len(),
+            Self::Test(test) => test.text.len(),
+        }
+    }
+
     /// Inside of double quotes.
     pub(crate) fn inside(&self) -> String {
         match self {
