@@ -39,15 +39,13 @@ pub(crate) fn choose<'a>(
             }
         };
     };
-    let exactly = translation.jobs.iter().find(|job| job.name == wanted || job.identifier == wanted);
-    if let Some(job) = exactly {
-        return Ok(Chosen::One(job));
-    }
-    if pipelines
-        .iter()
-        .any(|place| place == wanted || place.split_once('.').is_some_and(|(_, name)| name == wanted))
-    {
+    let is_pipeline =
+        |place: &String| place == wanted || place.split_once('.').is_some_and(|(_, name)| name == wanted);
+    if pipelines.iter().any(is_pipeline) {
         return choose(file, translation, None);
+    }
+    if let Some(job) = translation.jobs.iter().find(|job| job.name == wanted || job.identifier == wanted) {
+        return Ok(Chosen::One(job));
     }
     Err(Failure::input(format!("{} has no job `{wanted}`", file.name))
         .help(named(&pipelines, &translation.jobs)))

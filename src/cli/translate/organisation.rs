@@ -41,8 +41,7 @@ pub(super) fn translate(tree: &Path, to: &Path, format: ReportFormat) -> Result<
     if !tree.is_dir() {
         return Err(Failure::input(format!("{} is no directory", tree.display())));
     }
-    let candidates = candidates(tree)?;
-    let all = translate_all(tree, &candidates)?;
+    let all = translate_all(tree, &candidates(tree));
     if all.is_empty() {
         return Err(Failure::input(format!("nothing below {} can be translated", tree.display()))
             .help("workflows lie in .github/workflows; a Jenkinsfile and a bitbucket-pipelines.yml have their names"));
@@ -109,12 +108,16 @@ fn summary(all: &[Translated]) -> String {
 }
 
 /// Files that may be something, by their names.
-fn candidates(tree: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn candidates(tree: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in WalkDir::new(tree).sort_by_file_name().into_iter().filter_entry(is_source) {
-        let entry = entry.map_err(|error| {
-            Failure::input(format!("{} cannot be searched", tree.display())).because(&error)
-        })?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                console::note(&format!("warning: left out: {error}"));
+                continue;
+            }
+        };
         let name = entry.file_name().to_string_lossy().to_lowercase();
         let may_be = name.ends_with(".yml")
             || name.ends_with(".yaml")
@@ -124,7 +127,7 @@ fn candidates(tree: &Path) -> Result<Vec<PathBuf>, Failure> {
             found.push(entry.into_path());
         }
     }
-    Ok(found)
+    found
 }
 
 fn is_source(entry: &DirEntry) -> bool {
@@ -132,22 +135,23 @@ fn is_source(entry: &DirEntry) -> bool {
     name != ".git" && name != "node_modules" && name != "vendor"
 }
 
-/// Translates files on every processor; the results are in the files' order.
-fn translate_all(tree: &Path, files: &[PathBuf]) -> Result<Vec<Translated>, Failure> {
+/// Translates files on every processor; the results are in the files' order. What cannot be read is told and left out.
+fn translate_all(tree: &Path, files: &[PathBuf]) -> Vec<Translated> {
     let progress = progress(files.len());
     let all = parallel::each(files, |path| {
         let read = SourceFile::read(path).map(|file| {
-            file.map(|mut file| {
-                file.name = path.strip_prefix(tree).unwrap_or(path).to_string_lossy().into_owned();
+            file.map(|file| {
+                let name = path.strip_prefix(tree).unwrap_or(path).to_string_lossy().into_owned();
                 let translation = file.translate(&Selection::default());
-                Translated::of(file, translation)
+                Translated::of(SourceFile { name, ..file }, translation)
             })
         });
         progress.inc(1);
         read
     });
     progress.finish_and_clear();
-    all.into_iter().filter_map(Result::transpose).collect()
+    let told = |failure: &Failure| console::complain(failure);
+    all.into_iter().filter_map(|read| read.inspect_err(told).ok().flatten()).collect()
 }
 
 fn progress(files: usize) -> ProgressBar {

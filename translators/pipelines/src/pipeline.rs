@@ -1,7 +1,9 @@
 //! The items of a pipeline, in their order.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
-use runspan_buildspec::Job;
+use runspan_buildspec::{Code, Job};
 
 use crate::artifacts::{Producer, fetch, identifier};
 use crate::draft::{Command, Draft};
@@ -9,12 +11,17 @@ use crate::field::Field;
 use crate::file::Translator;
 use crate::shell_text::word;
 
+/// A pipeline with more is a mistake; Bitbucket takes fewer.
+const MOST_STEPS: usize = 500;
+
 /// A pipeline as it grows.
 #[derive(Default)]
 pub(crate) struct Line {
     pub(crate) jobs: Vec<Job>,
     pub(crate) fast_fail: bool,
     producers: Vec<Producer>,
+    /// Identifiers, with how often each was wanted.
+    taken: HashMap<String, usize>,
     /// What the next item waits for.
     last: Vec<String>,
     /// Whether somebody has to start what comes now.
@@ -46,6 +53,10 @@ impl<'a> Translator<'a> {
     pub(crate) fn extend(&mut self, pipeline: &Field<'a>, place: &str, line: &mut Line) {
         for item in pipeline.items() {
             self.item(&item, place, line);
+        }
+        if line.jobs.len() > MOST_STEPS {
+            let message = format!("the pipeline has more than {MOST_STEPS} steps");
+            self.account.fault(Code::TooMany, pipeline, message, "Bitbucket takes 100");
         }
     }
 
@@ -222,9 +233,12 @@ impl<'a> Translator<'a> {
 
 /// Puts a step behind what is there; its identifier.
 fn put(mut draft: Draft, place: &str, line: &mut Line) -> String {
+    if line.jobs.len() > MOST_STEPS {
+        return String::new();
+    }
     let number = line.jobs.len() + 1;
     let name = draft.name.clone().unwrap_or_else(|| format!("step {number}"));
-    let identifier = free_identifier(&name, &line.jobs);
+    let identifier = free_identifier(&name, &mut line.taken);
     let fetched = fetch(&draft, &line.producers);
     draft.before.splice(0..0, line.checks.iter().cloned());
     draft.before.extend(fetched);
@@ -237,10 +251,15 @@ fn put(mut draft: Draft, place: &str, line: &mut Line) -> String {
     identifier
 }
 
-/// The identifier of a step that is called so, among these.
-fn free_identifier(name: &str, jobs: &[Job]) -> String {
+/// The identifier of a step that is called so.
+fn free_identifier(name: &str, taken: &mut HashMap<String, usize>) -> String {
     let wanted = Some(identifier(name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "step".into());
-    let is_free = |candidate: &String| jobs.iter().all(|job| job.identifier != *candidate);
-    let numbered = (2..).map(|number| format!("{wanted}_{number}"));
-    std::iter::once(wanted.clone()).chain(numbered).find(is_free).unwrap_or(wanted)
+    let mut candidate = wanted.clone();
+    while taken.contains_key(&candidate) {
+        let count = taken.entry(wanted.clone()).or_insert(1);
+        *count += 1;
+        candidate = format!("{wanted}_{count}");
+    }
+    taken.insert(candidate.clone(), 1);
+    candidate
 }

@@ -28,7 +28,8 @@ static BASH: Pattern = LazyLock::new(|| {
         r"(?mx) \[\[ \s | \b source \s | <<< | \b \w+ \+? = \( | pipefail | \b function \s+ \w | &> | >& \s* \w*[a-z]
         | \$ \{ [!] | \$ \{ \w+ (?: // | / | : -? \d | : \s -\d | \^ | ,, | @ | \[ ) | \{ \d+ \.\. \d+ \}
         | \b (?: shopt | declare | pushd | popd | mapfile | readarray ) \b | \$ ' | (?: ^ | [;&|] ) \s* \(\( | < \(
-        | \[ \s [^\]\n]* \s == \s",
+        | \[ \s [^\]\n]* \s == \s | \b echo \s+ -\w*e | \|& | \b let \s | \b export \s+ -f
+        | \$ \{? (?: RANDOM | BASH_\w+ | SECONDS | PIPESTATUS ) \b",
     )
     .ok()
 });
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn bash_is_seen() {
         for text in
-            ["[[ -f a ]]", "source a", "a=(1 2)", "echo ${A//x/y}", "x <<< y", "[ a == b ]", "echo {1..3}"]
+            ["[[ -f a ]]", "source a", "a=(1 2)", "echo ${A//x/y}", "x <<< y", "[ a == b ]", "echo -e 'a'", "echo $RANDOM", "echo {1..3}"]
         {
             assert!(needs_bash(text), "{text}");
         }

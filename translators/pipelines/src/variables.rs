@@ -1,5 +1,7 @@
 //! Bitbucket's variables, by CodeBuild's.
 
+use std::collections::HashSet;
+
 use crate::draft::{Command, Draft};
 use crate::file::Translator;
 use crate::shell_text::names;
@@ -55,10 +57,10 @@ impl Translator<'_> {
 
 /// The command that sets what the texts use.
 pub(crate) fn set(draft: &Draft) -> Option<Command> {
-    let used = |name: &str| names(&draft.used).any(|used| used == name);
+    let used: HashSet<&str> = names(&draft.used).collect();
     let lines: Vec<String> = KNOWN
         .iter()
-        .filter(|(name, _)| used(name))
+        .filter(|(name, _)| used.contains(name))
         .map(|(name, value)| match value.strip_prefix('{') {
             // A brace would end the default too early.
             Some(_) => format!("export {name}=\"{value}\""),

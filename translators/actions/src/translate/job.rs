@@ -79,7 +79,8 @@ pub(crate) fn translate(
     }
     hosting::defaults(&job.defaults, ledger);
     let defaults = Defaults::of(placed.workflow, job);
-    let mut maker = step::Maker { work, needed: &needed, draft, defaults, stack: Vec::new() };
+    let mut maker =
+        step::Maker { work, needed: &needed, draft, defaults, stack: Vec::new(), around: Vec::new() };
     maker.steps(&job.steps, &mut scene, ledger);
     let mut draft = maker.draft;
     outputs(job, &scene, &needed, &mut draft, ledger);
