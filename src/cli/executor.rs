@@ -54,7 +54,8 @@ pub(crate) async fn connect(
 fn sandbox(config: &Config, journal: &Journal, networks: Networks) -> SandboxExecutor {
     let open = move || networks.open();
     let images = config.image_settings();
-    let sandbox = SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(open), images);
+    let sandbox =
+        SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(open), images);
     sandbox.warm_up();
     sandbox
 }
