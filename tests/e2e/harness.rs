@@ -218,6 +218,19 @@ fn in_engine(build: &str) -> Vec<String> {
         .collect()
 }
 
+/// Asks the container of a build to stop, as `docker stop` does: its first process gets SIGTERM.
+pub(crate) fn stop_container(build: &str) {
+    if !SANDBOX {
+        docker(&["stop", "--time", "60", &format!("runspan-{build}")]);
+        return;
+    }
+    for line in in_kernel(build) {
+        if let Some(id) = line.strip_prefix("process ") {
+            Command::new("kill").args(["-TERM", id]).output().unwrap();
+        }
+    }
+}
+
 /// The host's ends of a build's private network: `interface NAME`.
 fn interfaces(build: &str) -> Vec<String> {
     let all = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
