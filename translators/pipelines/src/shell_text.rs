@@ -136,9 +136,17 @@ mod tests {
 
     #[test]
     fn bash_is_seen() {
-        for text in
-            ["[[ -f a ]]", "source a", "a=(1 2)", "echo ${A//x/y}", "x <<< y", "[ a == b ]", "echo -e 'a'", "echo $RANDOM", "echo {1..3}"]
-        {
+        for text in [
+            "[[ -f a ]]",
+            "source a",
+            "a=(1 2)",
+            "echo ${A//x/y}",
+            "x <<< y",
+            "[ a == b ]",
+            "echo -e 'a'",
+            "echo $RANDOM",
+            "echo {1..3}",
+        ] {
             assert!(needs_bash(text), "{text}");
         }
         for text in ["[ -f a ]", "echo ${A:-b} ${A%x}", "echo $(date)", "a 2>&1", "echo $((1 + 2))"] {
