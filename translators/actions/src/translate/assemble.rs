@@ -9,7 +9,7 @@ use runspan_buildspec::{
 use super::{
     github,
     lower::Needed,
-    shell::{Lowered, Test},
+    shell::{Lowered, Test, is_name},
 };
 
 /// A job while its steps are gone through.
@@ -93,6 +93,9 @@ SCRIPT"#;
 impl Draft {
     /// A variable for every step.
     pub(crate) fn variable(&mut self, name: &str, lowered: &Lowered) {
+        if !is_name(name) {
+            return;
+        }
         match lowered {
             Lowered::Known(value) => {
                 drop(self.variables.insert(name.to_owned(), value.to_text().to_string()))
