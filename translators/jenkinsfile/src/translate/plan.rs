@@ -457,8 +457,13 @@ impl<'a> Translator<'a> {
         self.notes.exact(&matrix.span, &path, "build-matrix, or a build for each cell");
         let own = matrix.directives.agent.clone().map(|agent| self.agent(&agent, &path));
         let place = own.unwrap_or_else(|| place.clone());
-        let mut draft =
-            Draft { name: stage.name.clone(), depends_on: before.to_vec(), stages: 1, ..Draft::default() };
+        let mut draft = Draft {
+            name: stage.name.clone(),
+            identifier: self.identifier(&stage.name),
+            depends_on: before.to_vec(),
+            stages: 1,
+            ..Draft::default()
+        };
         let excludes = matrix.excludes.as_deref().unwrap_or_default();
         for exclude in excludes {
             self.notes.exact(&exclude.span, &format!("{path}.excludes"), "no build for these cells");
