@@ -69,13 +69,13 @@ pub(crate) fn translate(
     for variable in &job.env {
         let lowerer = Lowerer::new(&scene, &needed);
         let lowered = lowerer.template(&variable.value.template);
-        ledger.by(&variable.value.field, "a variable of the job", lowerer.findings());
+        ledger.variable(variable, "a variable of the job", lowerer.findings());
         draft.variable(&variable.name, &lowered);
         scene.env.insert(variable.name.clone(), lowered);
     }
     for (name, service) in &job.services {
         let lowerer = Lowerer::new(&scene, &needed);
-        containers::service(name, service, &lowerer, &mut draft, ledger);
+        containers::service((name, job.container.is_some()), service, &lowerer, &mut draft, ledger);
     }
     hosting::defaults(&job.defaults, ledger);
     let defaults = Defaults::of(placed.workflow, job);

@@ -105,7 +105,7 @@ fn scene_of(workflow: &model::Workflow<'_>, ledger: &mut Ledger) -> Scene {
         let lowerer = Lowerer::new(&scene, &needed);
         let lowered = lowerer.template(&variable.value.template);
         let findings = lowerer.findings();
-        ledger.by(&variable.value.field, "a variable of each job", findings);
+        ledger.variable(variable, "a variable of each job", findings);
         scene.env.insert(variable.name.clone(), lowered);
     }
     scene

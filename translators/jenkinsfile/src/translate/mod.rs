@@ -80,7 +80,7 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
         exports: String::new(),
         secrets: IndexMap::new(),
         runtimes: IndexMap::new(),
-        identifiers: HashMap::new(),
+        identifiers: HashSet::new(),
         stashes: HashSet::new(),
         calls: Vec::new(),
         inlined: 0,
@@ -124,7 +124,7 @@ struct Translator<'a> {
     /// Variables that must be given, and what Jenkins calls them.
     secrets: IndexMap<String, String>,
     runtimes: IndexMap<String, String>,
-    identifiers: HashMap<String, String>,
+    identifiers: HashSet<String>,
     stashes: HashSet<String>,
     /// Methods whose bodies are being put in.
     calls: Vec<String>,

@@ -21,6 +21,8 @@ use crate::declarative::{Directives, Matrix, Pipeline, Stage};
 #[derive(Default)]
 pub(super) struct Draft {
     name: String,
+    /// Unique among all drafts.
+    identifier: String,
     depends_on: Vec<String>,
     place: Place,
     runs: Runs,
@@ -30,6 +32,17 @@ pub(super) struct Draft {
     prepare: Block,
     build: Block,
     stages: usize,
+}
+
+impl Draft {
+    /// How often it runs.
+    fn runs_count(&self) -> usize {
+        match &self.runs {
+            Runs::Once => 1,
+            Runs::Matrix(axes) => axes.values().map(Vec::len).fold(1, usize::saturating_mul).min(10_000),
+            Runs::Legs(legs) => legs.len(),
+        }
+    }
 }
 
 /// What a job publishes and needs; gathered while its steps are translated.
@@ -105,7 +118,7 @@ impl<'a> Translator<'a> {
             if let Some(matrix) = &stage.matrix {
                 self.close(&mut open, &mut drafts, &mut before);
                 let (draft, gathered) = self.matrix(stage, matrix, place, &before, &path);
-                before = vec![self.identifier(&draft.name)];
+                before = vec![draft.identifier.clone()];
                 drafts.push((draft, gathered));
                 continue;
             }
@@ -122,6 +135,7 @@ impl<'a> Translator<'a> {
                     let own = branch.directives.agent.clone().map(|agent| self.agent(&agent, &branch_path));
                     let mut draft = Draft {
                         name: branch.name.clone(),
+                        identifier: self.identifier(&branch.name),
                         depends_on: before.clone(),
                         place: own.unwrap_or_else(|| place.clone()),
                         ..Draft::default()
@@ -131,7 +145,7 @@ impl<'a> Translator<'a> {
                     self.stashes.clear();
                     draft.build = self.around_all(block, &stage.directives, &path);
                     draft.stages = 1;
-                    after.push(self.identifier(&draft.name));
+                    after.push(draft.identifier.clone());
                     drafts.push((draft, std::mem::take(&mut self.gathered)));
                 }
                 before = after;
@@ -142,8 +156,9 @@ impl<'a> Translator<'a> {
             if open.as_ref().is_some_and(|draft| draft.place.key != own.key) {
                 self.close(&mut open, &mut drafts, &mut before);
             }
-            let draft = open.get_or_insert_with(|| Draft {
+            let mut draft = open.take().unwrap_or_else(|| Draft {
                 name: stage.name.clone(),
+                identifier: self.identifier(&stage.name),
                 depends_on: before.clone(),
                 place: own.clone(),
                 ..Draft::default()
@@ -151,26 +166,23 @@ impl<'a> Translator<'a> {
             if draft.stages == 0 {
                 self.alone(&stage.span, &path, &before);
             }
-            let only_prepares = draft.stages == draft_prepared(draft)
-                && prepares(&stage.name)
-                && stages.len() > 1
-                && stage.parallel.is_none();
+            let prepares =
+                may_prepare && draft.build.is_empty() && prepares(&stage.name) && stage.parallel.is_none();
             draft.stages += 1;
             let block = self.stage(stage, &path);
-            if let Some(draft) = &mut open {
-                if may_prepare && only_prepares {
-                    draft.prepare.append(block);
-                } else {
-                    draft.build.append(block);
-                }
+            if prepares {
+                draft.prepare.append(block)
+            } else {
+                draft.build.append(block)
             }
+            open = Some(draft);
         }
         self.close(&mut open, &mut drafts, &mut before);
         if drafts.len() == 1
             && let Some((draft, _)) = drafts.first_mut()
         {
-            self.identifiers.clear();
             draft.name = "build".into();
+            draft.identifier = "build".into();
         }
         drafts
     }
@@ -200,7 +212,7 @@ impl<'a> Translator<'a> {
                 build.append(std::mem::take(&mut draft.build));
                 draft.build = build;
             }
-            *before = vec![self.identifier(&draft.name)];
+            *before = vec![draft.identifier.clone()];
             drafts.push((draft, std::mem::take(&mut self.gathered)));
         }
     }
@@ -445,8 +457,13 @@ impl<'a> Translator<'a> {
         self.notes.exact(&matrix.span, &path, "build-matrix, or a build for each cell");
         let own = matrix.directives.agent.clone().map(|agent| self.agent(&agent, &path));
         let place = own.unwrap_or_else(|| place.clone());
-        let mut draft =
-            Draft { name: stage.name.clone(), depends_on: before.to_vec(), stages: 1, ..Draft::default() };
+        let mut draft = Draft {
+            name: stage.name.clone(),
+            identifier: self.identifier(&stage.name),
+            depends_on: before.to_vec(),
+            stages: 1,
+            ..Draft::default()
+        };
         let excludes = matrix.excludes.as_deref().unwrap_or_default();
         for exclude in excludes {
             self.notes.exact(&exclude.span, &format!("{path}.excludes"), "no build for these cells");
@@ -479,6 +496,9 @@ impl<'a> Translator<'a> {
             }
             draft.runs = Runs::Legs(legs);
         }
+        // The builds of the cells are named after the job.
+        let cells = draft.runs_count();
+        self.identifiers.extend((1..=cells).map(|number| format!("{}_{number}", draft.identifier)));
         let mut block = Block::default();
         if let Some(stages) = &matrix.stages {
             self.notes.exact(&stages.span, &format!("{path}.stages"), "see each stage");
@@ -515,7 +535,13 @@ impl<'a> Translator<'a> {
 
     /// A job for statements that stand by themselves.
     pub(super) fn scripted(&mut self, block: Block) -> Job {
-        let draft = Draft { name: "build".into(), build: block, stages: 1, ..Draft::default() };
+        let draft = Draft {
+            name: "build".into(),
+            identifier: "build".into(),
+            build: block,
+            stages: 1,
+            ..Draft::default()
+        };
         let gathered = std::mem::take(&mut self.gathered);
         self.job(draft, gathered, Block::default(), Block::default())
     }
@@ -615,7 +641,7 @@ impl<'a> Translator<'a> {
             ..Buildspec::default()
         };
         Job {
-            identifier: self.identifier(&draft.name),
+            identifier: draft.identifier,
             name: draft.name,
             depends_on: draft.depends_on,
             buildspec,
@@ -637,30 +663,19 @@ impl<'a> Translator<'a> {
         Some(Phase { work: Work::Commands(commands), finally, ..Phase::default() })
     }
 
-    /// Letters, digits and underscores; the same name has the same identifier.
-    pub(super) fn identifier(&mut self, name: &str) -> String {
-        if let Some(known) = self.identifiers.get(name) {
-            return known.clone();
-        }
-        let mut identifier: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
-            .collect();
-        while identifier.contains("__") {
-            identifier = identifier.replace("__", "_");
-        }
-        let mut identifier = identifier.trim_matches('_').chars().take(100).collect::<String>();
-        if identifier.is_empty() {
-            identifier = "job".into();
-        }
-        let mut unique = identifier.clone();
+    /// Letters, digits and underscores, and no other job's.
+    fn identifier(&mut self, name: &str) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        let words: String = name.chars().take(100).map(plain).collect();
+        let words: Vec<_> = words.split('_').filter(|word| !word.is_empty()).collect();
+        let base = if words.is_empty() { "job".to_owned() } else { words.join("_") };
+        let mut identifier = base.clone();
         let mut number = 1;
-        while self.identifiers.values().any(|other| *other == unique) {
+        while !self.identifiers.insert(identifier.clone()) {
             number += 1;
-            unique = format!("{identifier}_{number}");
+            identifier = format!("{base}_{number}");
         }
-        self.identifiers.insert(name.to_owned(), unique.clone());
-        unique
+        identifier
     }
 
     /// A text in which variables of the pipeline have their values.
@@ -670,10 +685,6 @@ impl<'a> Translator<'a> {
 }
 
 const MIXED: &str = "what they print is mixed, and a failure of one does not end the others";
-
-fn draft_prepared(draft: &Draft) -> usize {
-    if draft.build.is_empty() { draft.stages } else { usize::MAX }
-}
 
 /// Whether a stage only makes things ready, by its name.
 fn prepares(name: &str) -> bool {
