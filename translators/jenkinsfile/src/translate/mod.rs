@@ -1,15 +1,23 @@
 //! Jenkinsfiles to buildspecs.
 
+mod around;
+mod assign;
 mod block;
 mod condition;
 mod directives;
 mod docker;
+mod flow;
+mod job;
+mod matrix;
 mod notes;
 mod plan;
 mod post;
 mod publish;
+mod reported;
 mod scope;
 mod script;
+mod sources;
+mod stage;
 mod steps;
 mod value;
 mod variables;
