@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{BUSYBOX, IMAGES, stop_container, home};
+use crate::harness::{BUSYBOX, IMAGES, home, stop_container};
 
 /// A build that would go on for an hour, with children that will not hear of TERM.
 const ENDLESS: &str = "version: 0.2
