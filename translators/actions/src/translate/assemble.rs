@@ -332,7 +332,7 @@ impl Draft {
             if let StepAction::Uses { uses, .. } = &step.action {
                 comments.items.insert(
                     format!("phases.build.steps[{}]", steps.len()),
-                    format!("runspan: runs the action {uses}"),
+                    format!("TO DO: the action {uses} has no equivalent; write commands in its place"),
                 );
             }
             steps.push(step);
