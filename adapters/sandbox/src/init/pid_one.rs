@@ -119,7 +119,7 @@ fn enter(made: &Made) -> io::Result<()> {
     fchdir(made.root.as_fd())?;
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
-    Ok(std::env::set_current_dir("/")?)
+    std::env::set_current_dir("/")
 }
 
 fn become_root(made: &Made) -> io::Result<()> {

@@ -55,7 +55,7 @@ pub(super) fn make(spec: &Spec) -> Result<Made> {
         Err(fault @ Fault::Ids { .. }) if matches!(spec.ids, Ids::Shifted(_)) => {
             report(&Report::SameIds(fault.to_string()))?;
             std::env::set_current_dir("/").to(|| "leave the stage".into())?;
-            unmount(&spec.dir.join("stage"), UnmountFlags::DETACH).to(|| "begin anew".into())?;
+            unmount(spec.dir.join("stage"), UnmountFlags::DETACH).to(|| "begin anew".into())?;
             make_as(spec, Ids::Same)
         }
         made => made,
