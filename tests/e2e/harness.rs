@@ -161,7 +161,17 @@ impl Home {
         }
         let directory = self.state.join("sandbox").join(build);
         let kept = directory.exists().then(|| format!("sandbox {}", directory.display()));
-        in_kernel(build).into_iter().chain(kept).collect()
+        let end = Instant::now() + Duration::from_secs(3);
+        let mut found = in_kernel(build);
+        // The kernel takes interfaces away in its own time.
+        while Instant::now() < end
+            && !found.is_empty()
+            && found.iter().all(|one| one.starts_with("interface "))
+        {
+            std::thread::sleep(LOOK_AGAIN);
+            found = in_kernel(build);
+        }
+        found.into_iter().chain(kept).collect()
     }
 
     /// Fails unless every build is complete and no container, network, volume or mount remains of any.
