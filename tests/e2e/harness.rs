@@ -156,7 +156,7 @@ impl Home {
 
     /// Everything that is still there of a build.
     pub(crate) fn leftovers(&self, build: &str) -> Vec<String> {
-        let mut found = interfaces(build);
+        let mut found = Vec::new();
         if SANDBOX {
             let directory = self.state.join("sandbox").join(build);
             found.extend(directory.exists().then(|| format!("sandbox {}", directory.display())));
@@ -164,6 +164,12 @@ impl Home {
         } else {
             found.extend(in_engine(build));
         }
+        // The kernel takes interfaces away in its own time.
+        let end = Instant::now() + Duration::from_secs(3);
+        while !interfaces(build).is_empty() && Instant::now() < end {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        found.extend(interfaces(build));
         found
     }
 
