@@ -42,7 +42,7 @@ impl Context<'static> {
 }
 
 /// Bytes of other files that are put into one: a few lines can call each other very often.
-const MOST: usize = 4 << 20;
+const MOST: usize = 1 << 20;
 /// Why a file is not put in.
 const TOO_MUCH: &str = "too much is put in already: translate it by itself";
 

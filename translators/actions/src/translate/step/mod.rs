@@ -201,7 +201,7 @@ impl Maker<'_, '_> {
     fn tolerance(&self, step: &model::Step<'_>, scene: &Scene, frame: &mut Frame, ledger: &mut Ledger) {
         let Some(text) = &step.continue_on_error else { return };
         let lowerer = Lowerer::new(scene, self.needed);
-        let answer = lowerer.template(&text.template).test();
+        let answer = lowerer.condition(&text.template);
         let mut findings = lowerer.findings();
         if answer != Err(false) {
             let variable =
