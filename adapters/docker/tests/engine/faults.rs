@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use runspan_agent_protocol::Secret;
 use runspan_docker::{DockerExecutor, unreachable};
-use runspan_engine::{CheckState, Executor, ExecutorError, Progress, RegistryLogin};
+use runspan_engine::{CheckState, Executor, ExecutorError, Progress, RegistryLogin, RootFs};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{UnixListener, UnixStream},

@@ -1,6 +1,6 @@
 //! What a build that wants out of its container must not be able to do.
 
-use runspan_engine::Executor;
+use runspan_engine::{Executor, RootFs};
 use std::io::Write as _;
 
 use crate::case::{BUSYBOX, Case, DEBIAN, engine, is_podman};

@@ -7,7 +7,9 @@ use bollard::{
     models::{ContainerConfig, ContainerCreateBody},
     query_parameters::{CommitContainerOptions, CreateContainerOptions, RemoveImageOptions},
 };
-use runspan_engine::{CheckState, Container, Executor, ExecutorError, Limits, Mount, Network, Progress};
+use runspan_engine::{
+    CheckState, Container, Executor, ExecutorError, Limits, Mount, Network, Progress, RootFs,
+};
 
 #[tokio::test]
 async fn a_container_is_placed_observed_and_collected() {
