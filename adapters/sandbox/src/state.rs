@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(place.path().parent(), Some(home.path().join("sandbox").as_path()));
         let closed = place.path().join("disk/closed");
         fs::create_dir_all(closed.join("deep")).unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
         place.remove(&Record::default()).unwrap();
         place.remove(&Record::default()).unwrap();
         assert!(State::new(home.path()).attempts().unwrap().is_empty());
