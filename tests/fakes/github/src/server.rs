@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderValue, Request, Response, StatusCode, header},
     response::IntoResponse,
 };
+use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -204,17 +205,17 @@ async fn serve(app: App, router: Router, request: Request<Incoming>) -> Result<R
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let effect = strike(&mut lock(&app.faults), &method, &path);
     let number = app.quietly(|github| {
-        if github.calls.len() >= CALLS {
-            github.calls.drain(..CALLS / 2);
-        }
         let fault = effect.as_ref().map(|effect| format!("{effect:?}"));
-        github.calls.push(Entry { at: github.now(), method, path, status: None, fault });
-        github.calls.len() - 1
+        if github.calls.len() < CALLS {
+            github.calls.push(Entry { at: github.now(), method, path, status: None, fault });
+            return Some(github.calls.len() - 1);
+        }
+        None
     });
     let answer = answer(router, request.map(Body::new), effect).await;
     let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
     app.quietly(|github| {
-        if let Some(entry) = github.calls.get_mut(number) {
+        if let Some(entry) = number.and_then(|number| github.calls.get_mut(number)) {
             entry.status = status;
         }
     });
@@ -256,8 +257,13 @@ async fn answer(
             let whole = body.collect().await.map_err(|_| Cut)?.to_bytes();
             let kept = whole.slice(..bytes.min(whole.len()));
             parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len() + 1));
-            let pieces = [Ok(kept), Err(Cut)];
-            Ok(Response::from_parts(parts, Body::from_stream(futures_util::stream::iter(pieces))))
+            let cut = async {
+                // What was said before must have left, or it would be cut as well.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(Cut)
+            };
+            let pieces = stream::iter([Ok(kept)]).chain(stream::once(cut));
+            Ok(Response::from_parts(parts, Body::from_stream(pieces)))
         }
         Effect::Stall(time) => {
             tokio::time::sleep(time).await;

@@ -157,13 +157,8 @@ impl GitHub {
         self.tokens.retain(|_, issued| issued.kind != TokenKind::Workflow(job));
     }
 
-    pub(crate) fn revoke_runner(&mut self, id: u64) {
-        self.messages.remove(&id);
-        self.used_assertions.clear();
-        if let Some(runner) = self.runners.get_mut(&id) {
-            runner.session = None;
-            self.tokens.retain(|_, issued| issued.kind != TokenKind::Runner(id));
-        }
+    pub(crate) fn expire_access_tokens_of(&mut self, runner: u64) {
+        self.tokens.retain(|_, issued| issued.kind != TokenKind::Runner(runner));
     }
 
     /// Who a call to the API comes from.

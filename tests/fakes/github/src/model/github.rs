@@ -64,12 +64,10 @@ pub struct GitHub {
     pub caches: BTreeMap<u64, CacheEntry>,
     /// Timelines of the older service, by identity.
     pub timelines: BTreeMap<Uuid, Timeline>,
-    /// Calls, oldest first.
+    /// The first calls, oldest first.
     pub calls: Vec<Entry>,
     /// What callers did that no right client does.
     pub violations: Vec<String>,
-    /// Ends that were told of jobs that GitHub did not wait for, as they came.
-    pub stray: Vec<Json>,
     pub(crate) tokens: HashMap<String, Issued>,
     pub(crate) used_assertions: HashSet<String>,
     pub(crate) signing_secret: String,
@@ -104,7 +102,6 @@ impl GitHub {
             timelines: BTreeMap::new(),
             calls: Vec::new(),
             violations: Vec::new(),
-            stray: Vec::new(),
             tokens: HashMap::new(),
             used_assertions: HashSet::new(),
             signing_secret: Uuid::new_v4().to_string(),

@@ -107,7 +107,7 @@ impl GitHub {
         let group = self.runners.get(&runner).and_then(|runner| {
             self.groups.iter().find(|group| group.id == runner.registration.group).map(|g| g.name.clone())
         });
-        let permissions = super::planning::permissions(&run.workflow, &job.definition);
+        let permissions = super::instance::permissions(&run.workflow, &job.definition);
         let base = &self.base;
         let id_token = (permissions.get("IdToken").map(String::as_str) == Some("write"))
             .then(|| format!("{base}/run/1//idtoken/{}/{id}?api-version=2.0", run.plan));

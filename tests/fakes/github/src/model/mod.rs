@@ -8,6 +8,7 @@ mod credentials;
 mod delivery;
 mod encryption;
 mod github;
+mod instance;
 mod job;
 mod lease;
 mod planning;

@@ -150,7 +150,7 @@ impl GitHub {
         registration.labels = merged(registration.labels);
         let runner = self.runners.get_mut(&id).ok_or(Refused::RunnerNotFound)?;
         *runner = Runner { id, registration, client: Uuid::new_v4(), session: None };
-        self.revoke_runner(id);
+        self.expire_access_tokens_of(id);
         Ok(())
     }
 
@@ -188,10 +188,10 @@ impl GitHub {
     }
 
     /// Removes a runner whatever it does, as an administrator or GitHub itself would; its job lives on until
-    /// its lock ends.
+    /// its lock ends. Its access tokens still say who it was, and get "Runner not found".
     pub fn revoke(&mut self, id: u64) {
         self.runners.remove(&id);
-        self.revoke_runner(id);
+        self.messages.remove(&id);
     }
 
     /// Opens a session.

@@ -99,7 +99,11 @@ impl Workflow {
                 let message = format!("Job '{}' depends on unknown job '{missing}'.", job.id);
                 return Err(fault(job.node.line, message));
             }
-            if job.key("runs-on").is_none() && job.key("uses").is_none() {
+            if job.key("uses").is_some() {
+                let message = "This GitHub does not run reusable workflows".to_owned();
+                return Err(fault(job.node.line, message));
+            }
+            if job.key("runs-on").is_none() {
                 return Err(fault(job.node.line, "Required property is missing: runs-on".to_owned()));
             }
             for step in job.steps() {

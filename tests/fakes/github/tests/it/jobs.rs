@@ -61,14 +61,21 @@ async fn a_held_poll_gets_a_job_at_once() {
     assert_eq!(polled.unwrap().0, "RunnerJobRequest");
 }
 
+/// Polls as if the time for sending again had come.
+async fn poll_late(bench: &Bench) -> serde_json::Value {
+    bench.github.change(|github| github.settings.redelivery = Duration::ZERO);
+    let (_, request) = bench.poll().await.unwrap();
+    bench.github.change(|github| github.settings.redelivery = Duration::from_secs(61));
+    request
+}
+
 #[tokio::test]
 async fn a_request_that_nobody_acknowledged_comes_again() {
-    let bench = Bench::new(Settings { redelivery: Duration::from_millis(300), ..quick() }).await;
+    let bench = Bench::new(quick()).await;
     bench.push(ONE_STEP);
     let (_, first) = bench.poll().await.unwrap();
     assert!(bench.poll().await.is_none());
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let (_, second) = bench.poll().await.unwrap();
+    let second = poll_late(&bench).await;
     assert_eq!(first, second);
     assert_eq!(bench.acknowledge(&second).await.status(), StatusCode::OK);
     assert_eq!(bench.acquire_raw(&second).await.status(), StatusCode::OK);
@@ -77,12 +84,10 @@ async fn a_request_that_nobody_acknowledged_comes_again() {
 
 #[tokio::test]
 async fn a_stale_request_cannot_be_had() {
-    let settings = Settings { redelivery: Duration::from_millis(200), stale_redelivery: true, ..quick() };
-    let bench = Bench::new(settings).await;
+    let bench = Bench::new(Settings { stale_redelivery: true, ..quick() }).await;
     bench.push(ONE_STEP);
     bench.poll().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(250)).await;
-    let (_, request) = bench.poll().await.unwrap();
+    let request = poll_late(&bench).await;
     let answer = bench.acknowledge(&request).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     assert_eq!(json_of(answer).await["errorKind"], "AcknowledgeJobNotFound");

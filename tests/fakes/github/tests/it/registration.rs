@@ -144,10 +144,11 @@ async fn assertions_that_are_wrong_in_any_way_are_refused() {
 
 #[tokio::test]
 async fn tokens_run_out() {
-    let settings = Settings { access_token: Duration::from_millis(300), ..quick() };
-    let bench = Bench::new(settings).await;
+    let mut bench = Bench::new(quick()).await;
     assert_eq!(bench.poll_as("Online", "2.336.0").await.status(), StatusCode::ACCEPTED);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    bench.github.change(|github| github.settings.access_token = Duration::from_millis(1));
+    bench.runner.token = bench.access_token(&bench.runner).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
     assert_eq!(bench.poll_as("Online", "2.336.0").await.status(), StatusCode::UNAUTHORIZED);
 }
 
@@ -168,7 +169,9 @@ async fn a_runner_that_is_too_old_or_gone_gets_no_messages() {
     assert_eq!(answer["errorKind"], "RunnerSessionInvalid");
 
     bench.github.change(|github| github.revoke(bench.runner.id));
-    assert_eq!(bench.poll_as("Online", "2.336.0").await.status(), StatusCode::UNAUTHORIZED);
+    let answer = bench.poll_as("Online", "2.336.0").await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(json_of(answer).await["errorKind"], "RunnerNotFound");
 }
 
 #[tokio::test]
