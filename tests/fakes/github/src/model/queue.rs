@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{Delivery, GitHub, Message, Refused, Step, StepConclusion, StepStatus, encryption};
+use super::{Delivery, GitHub, JobLog, Message, Refused, Step, StepConclusion, StepStatus, encryption};
 
 /// A record of a timeline.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -116,8 +116,14 @@ impl GitHub {
         }
         let all: Vec<TimelineRecord> = known.records.values().cloned().collect();
         for record in &all {
-            if let Some(job) = record.parent_id.and_then(|parent| self.jobs.get_mut(&parent)) {
+            let log = record.log.as_ref().and_then(|log| log["id"].as_u64());
+            let stored =
+                |job: Uuid| log.map(|id| JobLog { blob: format!("logs/{job}/{id}.txt"), lines: None });
+            if let Some(job) = self.jobs.get_mut(&record.id) {
+                job.log = stored(job.id).or(job.log.take());
+            } else if let Some(job) = record.parent_id.and_then(|parent| self.jobs.get_mut(&parent)) {
                 job.steps.insert(record.id, record.step());
+                job.step_logs.extend(stored(job.id).map(|log| (record.id, log)));
             }
         }
         all

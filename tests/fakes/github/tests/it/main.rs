@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod api;
+mod corpus;
 mod faults;
 mod jobs;
 mod queue;
