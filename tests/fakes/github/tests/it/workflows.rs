@@ -82,7 +82,7 @@ async fn conditions_of_jobs_see_what_came_before() {
     }
     assert_eq!(names, ["a", "c", "d"]);
     let mut all = results(&bench, run);
-    all.sort();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(
         all,
         [
