@@ -102,8 +102,8 @@ impl From<serde_json::Value> for Value {
     }
 }
 
-impl<K: Into<String>, const N: usize> From<[(K, Value); N]> for Value {
-    fn from(members: [(K, Value); N]) -> Self {
+impl<K: Into<String>, const N: usize> From<[(K, Self); N]> for Value {
+    fn from(members: [(K, Self); N]) -> Self {
         Self::Object(members.into_iter().map(|(key, value)| (key.into(), value)).collect())
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{caller::Authorization, codeload::readable, refusals::RestRefusal, wire};
 use crate::{
-    Object, Value,
+    Value,
     model::{Job, JobState, Refused, Run},
     server::App,
 };
@@ -306,7 +306,7 @@ async fn dispatch(
 ) -> Result<StatusCode, RestRefusal> {
     caller.writes(&app, &owner)?;
     let request: Dispatch = wire::read(&body)?;
-    let inputs = request.inputs.map(Value::into_object).unwrap_or_else(Object::new);
+    let inputs = request.inputs.map(Value::into_object).unwrap_or_default();
     app.change(|github| {
         github.dispatch(&format!("{owner}/{name}"), &file, &request.reference, &inputs, "octocat")
     })?;

@@ -135,21 +135,21 @@ async fn feed(
     Ok(StatusCode::OK)
 }
 
+/// The last parts of an attachment's path.
+#[derive(Deserialize)]
+struct Attachment {
+    record: Uuid,
+    kind: String,
+    name: String,
+}
+
 async fn attach(
     State(app): State<App>,
-    Path((_, _, _, _, _, record, kind, name)): Path<(
-        String,
-        String,
-        String,
-        String,
-        Uuid,
-        Uuid,
-        String,
-        String,
-    )>,
+    Path(path): Path<Attachment>,
     caller: Authorization,
     body: Bytes,
 ) -> Result<Json<Value>, TenantRefusal> {
+    let Attachment { record, kind, name } = path;
     let job = job_of(&app, &caller)?;
     app.change(|github| {
         let summary = kind == "Checks.Step.Summary";

@@ -85,9 +85,9 @@ async fn git_clones_a_repository_and_a_private_one_only_with_the_jobs_token() {
     let folder = tempfile::tempdir().unwrap();
     let clone = async |name: &str, credentials: &str| {
         let url = bench.url("/octo/hello").replace("http://", &format!("http://{credentials}"));
-        let arguments = ["clone", "--quiet", "--depth=1", &url, &folder.path().join(name).to_string_lossy()];
         let mut command = tokio::process::Command::new("git");
-        command.args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.args(["clone", "--quiet", "--depth=1", &url]).arg(folder.path().join(name));
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.output().await.unwrap()
     };
     assert!(!clone("without", "").await.status.success());
