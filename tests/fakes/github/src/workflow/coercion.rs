@@ -83,6 +83,11 @@ pub(super) fn number_text(number: f64) -> String {
     format!("{mantissa}E{sign}{:02}", exponent.abs())
 }
 
+/// Text for comparisons without case. The dotless i stays apart from the other one.
+pub(super) fn upper(text: &str) -> String {
+    text.split('ı').map(str::to_uppercase).collect::<Vec<_>>().join("ı")
+}
+
 fn kind(value: &Value) -> u8 {
     match value {
         Value::Null => 0,
@@ -97,7 +102,7 @@ fn kind(value: &Value) -> u8 {
 /// Loose equality.
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
-        (Value::String(left), Value::String(right)) => left.to_uppercase() == right.to_uppercase(),
+        (Value::String(left), Value::String(right)) => upper(left) == upper(right),
         (Value::Null, Value::Null) => true,
         // Lists and maps are equal only to themselves, and here every value is a copy.
         (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => false,
@@ -108,7 +113,7 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
 /// Loose order; none when one side is not a number or has no order.
 pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
-        (Value::String(left), Value::String(right)) => Some(left.to_uppercase().cmp(&right.to_uppercase())),
+        (Value::String(left), Value::String(right)) => Some(upper(left).cmp(&upper(right))),
         _ if kind(left) > 3 || kind(right) > 3 => None,
         _ => number(left).partial_cmp(&number(right)),
     }

@@ -9,6 +9,9 @@ use github_actions_expressions::{
 use super::{coercion, functions};
 use crate::Value;
 
+/// Steps of the longest walk.
+const MAX_DEPTH: usize = 50;
+
 /// What an expression may refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
@@ -48,6 +51,9 @@ pub struct ExpressionError {
 /// It is not an expression, or a function refuses its arguments.
 pub fn evaluate(expression: &str, scope: &Scope) -> Result<Value, ExpressionError> {
     let fault = |message: String| ExpressionError { message, expression: expression.trim().to_owned() };
+    if expression.trim().is_empty() {
+        return Ok(Value::Null);
+    }
     let parsed = Expr::parse(expression.trim()).map_err(|error| fault(error.to_string()))?;
     value(&parsed, scope).map_err(fault)
 }
@@ -90,8 +96,10 @@ fn value(expression: &SpannedExpr<'_>, scope: &Scope) -> Result<Value, String> {
                 Function::Case => {
                     let (pairs, default) = call.args.as_chunks::<2>();
                     for [condition, result] in pairs {
-                        if coercion::truthy(&value(condition, scope)?) {
-                            return value(result, scope);
+                        match value(condition, scope)? {
+                            Value::Bool(true) => return value(result, scope),
+                            Value::Bool(false) => {}
+                            _ => return Err("case takes truth values as conditions".to_owned()),
                         }
                     }
                     return default.first().map_or(Ok(Value::Null), |default| value(default, scope));
@@ -126,6 +134,9 @@ enum Reached {
 }
 
 fn walk(context: &Context<'_>, scope: &Scope) -> Result<Value, String> {
+    if context.parts.len() > MAX_DEPTH {
+        return Err("Exceeded max expression depth 50".to_owned());
+    }
     let mut parts = context.parts.iter();
     let Some(head) = parts.next() else { return Ok(Value::Null) };
     let mut reached = Reached::One(value(head, scope)?);
@@ -171,6 +182,7 @@ fn children(value: Value) -> Vec<Value> {
 
 fn step(value: &Value, key: &Value) -> Option<Value> {
     match value {
+        Value::Object(_) if matches!(key, Value::Array(_) | Value::Object(_)) => None,
         Value::Object(_) => value.member(&coercion::text(key)).cloned(),
         Value::Array(items) => {
             let index = coercion::number(key).floor();

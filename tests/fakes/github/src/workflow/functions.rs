@@ -2,32 +2,33 @@
 
 use github_actions_expressions::call::Function;
 
-use super::coercion::{equal, text};
+use super::coercion::{equal, text, upper};
 use crate::Value;
 
 pub(super) fn call(function: Function, arguments: Vec<Value>) -> Result<Value, String> {
     let argument = |index: usize| arguments.get(index).cloned().unwrap_or_default();
     let simple = |value: &Value| !matches!(value, Value::Array(_) | Value::Object(_));
-    let lower = |value: &Value| text(value).to_uppercase();
+    let upper = |value: &Value| upper(&text(value));
     Ok(match function {
         Function::Contains => Value::Bool(match argument(0) {
             Value::Array(items) => items.iter().any(|item| equal(item, &argument(1))),
             Value::Object(_) => false,
-            simple_text => simple(&argument(1)) && lower(&simple_text).contains(&lower(&argument(1))),
+            simple_text => simple(&argument(1)) && upper(&simple_text).contains(&upper(&argument(1))),
         }),
         Function::StartsWith => Value::Bool(
             simple(&argument(0))
                 && simple(&argument(1))
-                && lower(&argument(0)).starts_with(&lower(&argument(1))),
+                && upper(&argument(0)).starts_with(&upper(&argument(1))),
         ),
         Function::EndsWith => Value::Bool(
             simple(&argument(0))
                 && simple(&argument(1))
-                && lower(&argument(0)).ends_with(&lower(&argument(1))),
+                && upper(&argument(0)).ends_with(&upper(&argument(1))),
         ),
         Function::Format => Value::String(format(&text(&argument(0)), &arguments[1..])?),
         Function::Join => {
-            let separator = arguments.get(1).map_or_else(|| ",".to_owned(), text);
+            let separator =
+                arguments.get(1).filter(|value| simple(value)).map_or_else(|| ",".to_owned(), text);
             match argument(0) {
                 Value::Array(items) => {
                     Value::String(items.iter().map(text).collect::<Vec<_>>().join(&separator))
@@ -57,7 +58,14 @@ fn format(pattern: &str, arguments: &[Value]) -> Result<String, String> {
                 out.push(c);
             }
             '{' => {
-                let index: String = rest.by_ref().take_while(|c| *c != '}').collect();
+                let mut index = String::new();
+                loop {
+                    match rest.next() {
+                        Some('}') => break,
+                        Some(c) => index.push(c),
+                        None => return Err(invalid()),
+                    }
+                }
                 let index: usize = index.parse().map_err(|_| invalid())?;
                 let argument = arguments.get(index).ok_or_else(|| {
                     format!(

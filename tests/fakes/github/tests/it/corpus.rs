@@ -23,8 +23,15 @@ fn shared(folder: &str) -> Option<PathBuf> {
     None
 }
 
-/// What is evaluated otherwise here: lists and maps are equal to nothing, as every value is a copy.
-const OTHERWISE: &[&str] = &[];
+/// What is evaluated otherwise here: lists and maps are equal to nothing, as every value is a copy; and memory
+/// is not counted.
+const OTHERWISE: &[&str] = &[
+    "array1 != array1",
+    "array1 == array1",
+    "object1 != object1",
+    "object1 == object1",
+    "startswith(format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}",
+];
 
 #[test]
 fn expressions_have_the_values_that_they_have_at_github() {
@@ -48,7 +55,7 @@ fn expressions_have_the_values_that_they_have_at_github() {
                     (Err(_), None) => true,
                     _ => false,
                 };
-                if as_wanted || OTHERWISE.contains(&expression) {
+                if as_wanted || OTHERWISE.iter().any(|known| expression.starts_with(known)) {
                     right += 1;
                 } else {
                     wrong.push(format!("{expression} is {found:?}, not {:?}", case.member("result")));
@@ -72,8 +79,8 @@ fn same(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Files of the corpus that are refused here.
-const REFUSED: &[&str] = &[];
+/// Files of the corpus that are no workflows.
+const REFUSED: &[&str] = &["2-alchemists__krossboard-data-processor__.github__workflows__dependabot.yml"];
 
 #[test]
 fn public_workflows_can_be_read() {
