@@ -5,6 +5,7 @@
 
 use std::{
     env,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -51,9 +52,11 @@ jobs:
 fn program() -> Option<PathBuf> {
     let program = env::var_os("FAKE_GITHUB_RUNNER").map(PathBuf::from);
     if program.is_none() {
-        eprintln!(
+        // Past the harness, which keeps what a passing test prints.
+        drop(writeln!(
+            std::io::stderr(),
             "SKIPPED: no runner that is not ours: run tests/fakes/github/validate, or set FAKE_GITHUB_RUNNER to github-act-runner"
-        );
+        ));
     }
     program
 }
