@@ -10,6 +10,7 @@ use runspan_agent_protocol::layout;
 use runspan_engine::{Container, ExecutorError, Progress};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::cgroup::Hierarchy;
 use crate::executor::{Sandboxes, blocking, other};
@@ -119,8 +120,9 @@ impl<'a> Placing<'a> {
             progress(Progress::Warning(warning));
         }
         let mut line = self.start(lease)?;
+        let joining = self.join_groups()?;
         line.order(&spec).await?;
-        self.follow(line).await
+        self.follow(line, joining).await
     }
 
     async fn prepare(&mut self, plan: Plan) -> Result<Prepared, ExecutorError> {
@@ -152,10 +154,28 @@ impl<'a> Placing<'a> {
         }
     }
 
-    async fn follow(&mut self, mut line: Line) -> Result<Placed, ExecutorError> {
+    /// Puts the first process, and so all that comes of it, into its control groups. The kernel may take longer for it
+    /// than the process for its root, so that neither waits for the other.
+    fn join_groups(&self) -> Result<JoinHandle<io::Result<()>>, ExecutorError> {
+        let (groups, first, hold) = (self.record.groups.clone(), self.first()?, self.hold.clone());
+        Ok(spawn_blocking(move || hold.work(|| groups.join(first))))
+    }
+
+    fn first(&self) -> Result<Process, ExecutorError> {
+        let missing =
+            || other("looking at the sandbox's processes", &io::Error::other("there is no first one"));
+        self.record.first.ok_or_else(missing)
+    }
+
+    async fn follow(
+        &mut self,
+        mut line: Line,
+        joining: JoinHandle<io::Result<()>>,
+    ) -> Result<Placed, ExecutorError> {
+        let mut joining = Some(joining);
         let mut same_ids = None;
         let failed = |error| other("looking at the sandbox's processes", &error);
-        let first = self.record.first.ok_or_else(|| failed(io::Error::other("there is no first one")))?;
+        let first = self.first()?;
         loop {
             match line.hear().await? {
                 Some(Report::Namespaces) => {
@@ -164,6 +184,10 @@ impl<'a> Placing<'a> {
                     let join = move || hold.work(|| Ok(network.join(&attempt, first)));
                     let joined = blocking("joining the sandbox to its network", join).await?;
                     let resolv_conf = joined.map_err(|reason| self.refused(reason))?;
+                    if let Some(joining) = joining.take() {
+                        let joined = joining.await.map_err(io::Error::other).flatten();
+                        joined.map_err(|error| self.refused(error.to_string()))?;
+                    }
                     line.order(&Go { resolv_conf }).await?;
                 }
                 Some(Report::SameIds(why)) => same_ids = Some(why),

@@ -62,10 +62,6 @@ pub(super) fn become_agent(spec: &Spec, made: &Made, first: &OwnedFd) -> Fault {
 
 fn prepare(spec: &Spec, made: &Made, first: &OwnedFd) -> Result<Command> {
     die_with(first).to(|| "die with the first process".into())?;
-    for group in &spec.cgroups {
-        let file = group.dir.join("cgroup.procs");
-        fs::write(&file, "0").to(|| format!("join {}", group.dir.display()))?;
-    }
     unshare(UnshareFlags::NEWCGROUP).to(|| "make a namespace of control groups".into())?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ).to(|| "go first when memory is short".into())?;
     let onto = made.root.directory(Path::new("/proc"), 0o755).to(|| "make /proc".into())?;
