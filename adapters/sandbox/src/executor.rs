@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,13 +11,17 @@ use async_trait::async_trait;
 use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::process::Child;
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+use crate::ahead::Ahead;
 use crate::cgroup::Hierarchy;
 use crate::check;
+use crate::host::{self, Shown};
 use crate::image::{self, ImageError, Store};
 use crate::network::{Networks, OpenNetworks};
-use crate::placing::{Placing, Plan, Rooms};
+use crate::placing::{self, Placing, Plan, Rooms};
 use crate::state::{Place, State};
 
 /// Only a process stuck in the kernel takes longer to die.
@@ -38,6 +43,16 @@ pub(crate) struct Sandboxes {
     pub(crate) program: PathBuf,
     pub(crate) networks: Networks,
     pub(crate) images: Images,
+    pub(crate) ahead: Arc<DoneAhead>,
+}
+
+/// What the first sandbox need not wait for.
+#[derive(Default)]
+pub(crate) struct DoneAhead {
+    /// What is shown of the machine's own root.
+    pub(crate) shown: Ahead<io::Result<Vec<Shown>>>,
+    /// A first process that waits for its orders.
+    pub(crate) first: Ahead<io::Result<Child>>,
 }
 
 /// The store of images, opened once it is needed.
@@ -64,12 +79,20 @@ impl SandboxExecutor {
     pub fn new(home: &Path, program: PathBuf, networks: Arc<OpenNetworks>, images: image::Settings) -> Self {
         let (state, networks) = (State::new(home), Networks::new(networks));
         let images = Images { directory: home.join("images"), settings: images, opened: Arc::default() };
-        Self { sandboxes: Sandboxes { state, program, networks, images } }
+        let ahead = Arc::default();
+        Self { sandboxes: Sandboxes { state, program, networks, images, ahead } }
     }
 
-    /// Does at once, on a thread of its own, what the first sandbox would have to wait for.
+    /// Begins, on threads of its own, what the first sandbox of the machine's own root would have to wait for. Must be
+    /// called in a runtime of tokio.
     pub fn warm_up(&self) {
-        let networks = self.sandboxes.networks.clone();
+        let Sandboxes { networks, program, ahead, .. } = self.sandboxes.clone();
+        let runtime = Handle::current();
+        ahead.first.begin(move || {
+            let _entered = runtime.enter();
+            placing::first_process(&program, Stdio::null())
+        });
+        ahead.shown.begin(host::shown);
         // Without it a build waits a little longer, and finds out itself what is missing.
         let _not_started = std::thread::Builder::new().name("sandbox-warm-up".into()).spawn(move || {
             let _missing = networks.open();
