@@ -7,6 +7,7 @@ import time
 
 from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, command_seconds, docker, median,
                      phase_seconds, process)
+from registry import registry
 
 MIB = 1 << 20
 LINE = "x" * 99  # and its end: 100 bytes
@@ -122,6 +123,29 @@ def sandbox(builds, rounds):
     yield Row(f"{count} of them at once", parallel, "their supervisors' CPU time over the CPUs", cpu, "s")
 
 
+def pull(builds, rounds):
+    """An image of one layer from a registry on loopback into an empty store."""
+    local = f"{NAME}-pulled"
+    # A layer that Docker has from nowhere else.
+    shell = 'made=$(docker create "$0") && docker export "$made" | docker import - "$1" && docker rm "$made"'
+    ours, theirs = [], []
+    with registry() as address:
+        name = f"{address}/pulled"
+        process(["sh", "-c", shell, DEBIAN, local])
+        docker("tag", local, name)
+        docker("push", "-q", name)
+        docker("rmi", local, name)
+        for _ in range(rounds):
+            os.sync()
+            ours.append(process([PROGRAM, "images", "pull", name], env=builds.env).whole)
+            process([PROGRAM, "images", "rm", name], env=builds.env)
+            os.sync()
+            theirs.append(docker("pull", "-q", name).whole)
+            docker("rmi", name)
+    mine = median(ours)
+    yield Row("pull of the Debian test image from a registry on loopback", mine, "`docker pull`", median(theirs), "s")
+
+
 def log(builds, rounds):
     """512 MiB of lines, and 256 MiB on one line, through everything that a log goes through."""
     lines = 512 * MIB
@@ -230,6 +254,7 @@ ALL = {
     "command": (per_command, 5),
     "first": (first_command, 15),
     "sandbox": (sandbox, 15),
+    "pull": (pull, 3),
     "log": (log, 3),
     "memory": (memory, 1),
     "artifact": (artifact, 3),
