@@ -49,18 +49,12 @@ impl Home {
         self.root.join("batches").join(uuid).join("artifacts")
     }
 
-    /// Puts the agent's binary where executors can mount it, once for each version of it.
+    /// Puts the agent's binary where executors can mount it, once for each version of it; `version` tells them apart.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn install_agent(&self, binary: &[u8]) -> io::Result<PathBuf> {
-        // Every run does this, so it goes by words.
-        let hash = binary.chunks(8).fold(0_u64, |hash, chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95)
-        });
-        let path = self.root.join(format!("agent-{hash:016x}"));
+    pub fn install_agent(&self, version: &str, binary: &[u8]) -> io::Result<PathBuf> {
+        let path = self.root.join(format!("agent-{version}"));
         if fs::metadata(&path).is_ok_and(|found| found.len() == binary.len() as u64) {
             return Ok(path);
         }

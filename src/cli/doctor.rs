@@ -40,7 +40,7 @@ pub(super) async fn doctor(args: DoctorArgs, config: Config) -> Result<Exit, Fai
         Ok(journal) => {
             checks.extend(state(journal.home().root()));
             checks.push(left_builds(&journal));
-            checks.extend(connect(args.executor, &config, &journal).await?.check().await);
+            checks.extend(connect(args.executor.into(), &config, &journal).await?.check().await);
         }
         Err(failure) => checks.push(bad(
             "state directory",

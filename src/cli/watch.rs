@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::executor::{Choice, connect};
+use super::executor::{Chosen, connect};
 use super::{explain, shell};
 use crate::config::Config;
 use crate::console::{self, Follower, JsonLines, Length, Live, LogText, Silence, Sink, headline, summary};
@@ -22,6 +22,8 @@ use crate::failure::Failure;
 
 /// The agent, as every container gets it.
 const AGENT: &[u8] = include_bytes!(env!("RUNSPAN_AGENT_BINARY"));
+/// What tells this agent from other versions of it.
+const AGENT_HASH: &str = env!("RUNSPAN_AGENT_HASH");
 /// Leftovers of dead supervisors do not hold up a new build for longer.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -49,17 +51,17 @@ impl Session {
     pub(super) async fn open(
         config: &Config,
         journal: Arc<Journal>,
-        choice: Choice,
+        executor: impl Into<Chosen>,
         output: OutputArgs,
     ) -> Result<Self, Failure> {
-        let agent = journal.home().install_agent(AGENT).map_err(|error| {
+        let agent = journal.home().install_agent(AGENT_HASH, AGENT).map_err(|error| {
             Failure::machine(format!("the agent cannot be put into {}", journal.home().root().display()))
                 .because(&error)
                 .help("make room there, or set RUNSPAN_HOME to another directory")
         })?;
         let live = if output.quiet { Live::none() } else { Live::on_terminal() };
         let placing = live.clone();
-        let executor = connect(choice, config, &journal).await?;
+        let executor = connect(executor.into(), config, &journal).await?;
         let supervisor = Supervisor::new(Arc::clone(&journal), executor, agent, config.region.clone())
             .with_progress(Arc::new(move |_, progress| placing.placing(&progress)));
         Ok(Self { journal, supervisor, output, live })

@@ -1,9 +1,56 @@
-//! Work begun before it is asked for, on a thread of its own.
+//! Work begun before it is asked for, on threads of its own.
 
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// One piece of it. What it finds is used once: it may not hold for the next.
+use tokio::process::Child;
+use tokio::runtime::Handle;
+
+use crate::cgroup::Hierarchy;
+use crate::host::{self, Shown};
+use crate::network::{Networks, OpenNetworks};
+use crate::placing::first_process;
+
+/// What the first sandbox of the machine's own root would have to wait for, and networks.
+pub struct WarmUp {
+    pub(crate) networks: Networks,
+    /// What is shown of that root.
+    pub(crate) shown: Ahead<io::Result<Vec<Shown>>>,
+    /// A first process that waits for its orders.
+    pub(crate) first: Ahead<io::Result<Child>>,
+}
+
+impl WarmUp {
+    /// Begins nothing: all is done when it is needed.
+    pub fn none(networks: Arc<OpenNetworks>) -> Self {
+        Self { networks: Networks::new(networks), shown: Ahead::default(), first: Ahead::default() }
+    }
+
+    /// Begins it all. Must be called in a runtime of tokio; `program` is the executor's.
+    pub fn begin(program: &Path, networks: Arc<OpenNetworks>) -> Self {
+        let ahead = Self::none(networks);
+        let (program, runtime) = (program.to_owned(), Handle::current());
+        ahead.first.begin(move || {
+            let _entered = runtime.enter();
+            first_process(&program, Stdio::null())
+        });
+        ahead.shown.begin(host::shown);
+        let networks = ahead.networks.clone();
+        // Without these a build waits a little longer, and finds out itself what is missing.
+        Ahead::default().begin(move || drop(networks.open()));
+        Ahead::default().begin(|| {
+            if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
+                hierarchy.warm_up();
+            }
+        });
+        ahead
+    }
+}
+
+/// One piece of work. What it finds is used once: it may not hold for the next.
 pub(crate) struct Ahead<T>(Mutex<Option<JoinHandle<T>>>);
 
 impl<T> Default for Ahead<T> {

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,17 +10,13 @@ use async_trait::async_trait;
 use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::process::Child;
-use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use crate::ahead::Ahead;
-use crate::cgroup::Hierarchy;
+use crate::ahead::WarmUp;
 use crate::check;
-use crate::host::{self, Shown};
 use crate::image::{self, ImageError, Store};
-use crate::network::{Networks, OpenNetworks};
-use crate::placing::{self, Placing, Plan, Rooms};
+use crate::network::Networks;
+use crate::placing::{Placing, Plan, Rooms};
 use crate::state::{Place, State};
 
 /// Only a process stuck in the kernel takes longer to die.
@@ -43,16 +38,7 @@ pub(crate) struct Sandboxes {
     pub(crate) program: PathBuf,
     pub(crate) networks: Networks,
     pub(crate) images: Images,
-    pub(crate) ahead: Arc<DoneAhead>,
-}
-
-/// What the first sandbox need not wait for.
-#[derive(Default)]
-pub(crate) struct DoneAhead {
-    /// What is shown of the machine's own root.
-    pub(crate) shown: Ahead<io::Result<Vec<Shown>>>,
-    /// A first process that waits for its orders.
-    pub(crate) first: Ahead<io::Result<Child>>,
+    pub(crate) ahead: Arc<WarmUp>,
 }
 
 /// The store of images, opened once it is needed.
@@ -76,32 +62,10 @@ impl Images {
 impl SandboxExecutor {
     /// Sandboxes live below this state directory. `program` is started as their first process, and must call
     /// [`enter`](crate::enter).
-    pub fn new(home: &Path, program: PathBuf, networks: Arc<OpenNetworks>, images: image::Settings) -> Self {
-        let (state, networks) = (State::new(home), Networks::new(networks));
+    pub fn new(home: &Path, program: PathBuf, ahead: WarmUp, images: image::Settings) -> Self {
+        let (state, networks) = (State::new(home), ahead.networks.clone());
         let images = Images { directory: home.join("images"), settings: images, opened: Arc::default() };
-        let ahead = Arc::default();
-        Self { sandboxes: Sandboxes { state, program, networks, images, ahead } }
-    }
-
-    /// Begins, on threads of its own, what the first sandbox of the machine's own root would have to wait for. Must be
-    /// called in a runtime of tokio.
-    pub fn warm_up(&self) {
-        let Sandboxes { networks, program, ahead, .. } = self.sandboxes.clone();
-        let runtime = Handle::current();
-        ahead.first.begin(move || {
-            let _entered = runtime.enter();
-            placing::first_process(&program, Stdio::null())
-        });
-        ahead.shown.begin(host::shown);
-        // Without it a build waits a little longer, and finds out itself what is missing.
-        let _not_started = std::thread::Builder::new().name("sandbox-warm-up".into()).spawn(move || {
-            let _missing = networks.open();
-        });
-        let _not_started = std::thread::Builder::new().name("sandbox-warm-up".into()).spawn(|| {
-            if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
-                hierarchy.warm_up();
-            }
-        });
+        Self { sandboxes: Sandboxes { state, program, networks, images, ahead: Arc::new(ahead) } }
     }
 
     /// What the sandbox's root is made of, and its id.

@@ -24,6 +24,7 @@ mod process;
 mod spec;
 mod state;
 
+pub use ahead::WarmUp;
 pub use executor::SandboxExecutor;
 pub use init::enter;
 pub use network::OpenNetworks;
