@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "runspan-actions",
             "runspan-agent-protocol",
+            "runspan-aws",
             "runspan-buildspec",
             "runspan-docker",
             "runspan-engine",
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),
+    ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
@@ -35,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates of others that only one room may use.
 const ROOMS: &[(&str, &str)] = &[
+    ("aws-config", "runspan-aws"),
     ("bollard", "runspan-docker"),
     ("netlink-bindings", "runspan-network"),
     ("netlink-socket2", "runspan-network"),

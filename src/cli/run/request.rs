@@ -147,7 +147,7 @@ fn primary(
     // As with CodeBuild's overrides, what the project says of its source beyond the place stays.
     let source =
         ProjectSource { kind: place.kind, location: place.location, ..of_project.unwrap_or_default() };
-    if source.kind == SourceType::S3 || source.kind == SourceType::Codepipeline {
+    if source.kind == SourceType::Codepipeline {
         return Err(Failure::input("the project's source is of a type that this version cannot fetch")
             .help("name a directory, a zip file or a git URL instead"));
     }
