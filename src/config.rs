@@ -54,7 +54,7 @@ pub(crate) struct Config {
 }
 
 /// Where builds' metrics and events go.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notices {
     /// `RUNSPAN_METRICS_NAMESPACE`.
     pub(crate) metrics_namespace: Option<String>,

@@ -117,3 +117,22 @@ pub struct BatchMember {
     /// Of a fanout: this shard and how many there are.
     pub shard: Option<(u32, u32)>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_never_written_down() {
+        let request = BuildRequest {
+            secrets: vec![Variable::new("TOKEN", "s3cr3t")],
+            secret_names: vec!["TOKEN".into()],
+            ..BuildRequest::default()
+        };
+        assert_eq!(request.lost_secret(), None);
+        let kept = serde_json::to_string(&request).unwrap();
+        assert!(!kept.contains("s3cr3t") && !format!("{request:?}").contains("s3cr3t"), "{kept}");
+        let later: BuildRequest = serde_json::from_str(&kept).unwrap();
+        assert_eq!(later.lost_secret(), Some("TOKEN"));
+    }
+}

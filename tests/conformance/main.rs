@@ -1,5 +1,7 @@
 //! The conformance suite, as `runspan conformance` runs it, against Docker and against the sandbox.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;

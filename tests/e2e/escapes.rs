@@ -90,7 +90,8 @@ impl Machine {
         for path in [secret.as_path(), secret.parent().unwrap()] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let name = format!("runspan-e2e-{}", std::process::id());
+        // Abstract names are the whole machine's, and tests run beside each other.
+        let name = secret.to_string_lossy().into_owned();
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let variables = vec![
             format!("SECRET={}", secret.display()),

@@ -163,7 +163,7 @@ impl Home {
 
     /// Everything that is still there of a build.
     pub(crate) fn leftovers(&self, build: &str) -> Vec<String> {
-        let mut found = interfaces(build);
+        let mut found = Vec::new();
         if SANDBOX {
             let directory = self.state.join("sandbox").join(build);
             found.extend(directory.exists().then(|| format!("sandbox {}", directory.display())));
@@ -171,6 +171,12 @@ impl Home {
         } else {
             found.extend(in_engine(build));
         }
+        // The kernel takes interfaces away in its own time.
+        let end = Instant::now() + Duration::from_secs(3);
+        while !interfaces(build).is_empty() && Instant::now() < end {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        found.extend(interfaces(build));
         found
     }
 
@@ -223,6 +229,19 @@ fn in_engine(build: &str) -> Vec<String> {
             docker(command).lines().map(|id| format!("{kind} {id}")).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Asks the container of a build to stop, as `docker stop` does: its first process gets SIGTERM.
+pub(crate) fn stop_container(build: &str) {
+    if !SANDBOX {
+        docker(&["stop", "--time", "60", &format!("runspan-{build}")]);
+        return;
+    }
+    for line in in_kernel(build) {
+        if let Some(id) = line.strip_prefix("process ") {
+            Command::new("kill").args(["-TERM", id]).output().unwrap();
+        }
+    }
 }
 
 /// The host's ends of a build's private network: `interface NAME`.

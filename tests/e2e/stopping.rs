@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{BUSYBOX, IMAGES, docker, home};
+use crate::harness::{BUSYBOX, IMAGES, home, stop_container};
 
 /// A build that would go on for an hour, with children that will not hear of TERM.
 const ENDLESS: &str = "version: 0.2
@@ -72,7 +72,7 @@ fn a_stopped_container_is_a_stopped_build() {
     let source = home.source("endless", [("buildspec.yml", ENDLESS)]);
     let running = home.run(&source, BUSYBOX).start();
     running.wait_for("\ndeaf\n");
-    docker(&["stop", "--time", "60", &format!("runspan-{}", home.build())]);
+    stop_container(&home.build());
     running.finish().did_not_print("\nnor is post_build");
     let record = home.record(&home.build());
     assert_eq!(record.status(), "STOPPED");

@@ -69,7 +69,11 @@ impl SandboxExecutor {
 
     /// Does at once, on a thread of its own, what the first sandbox would have to wait for.
     pub fn warm_up(&self) {
-        // Without it a build waits a little longer.
+        let networks = self.sandboxes.networks.clone();
+        // Without it a build waits a little longer, and finds out itself what is missing.
+        let _not_started = std::thread::Builder::new().name("sandbox-warm-up".into()).spawn(move || {
+            let _missing = networks.open();
+        });
         let _not_started = std::thread::Builder::new().name("sandbox-warm-up".into()).spawn(|| {
             if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
                 hierarchy.warm_up();
@@ -109,7 +113,8 @@ impl SandboxExecutor {
 }
 
 impl Sandboxes {
-    /// Removes everything of an attempt: processes, network, control groups, directory; not an error when it is gone.
+    /// Removes everything of an attempt: processes, control groups, directory; not an error when it is gone. Its network
+    /// goes with its last process: the kernel takes the interfaces away itself, and nobody waits for that.
     pub(crate) fn remove(&self, place: &Place) -> io::Result<()> {
         let record = place.record();
         for process in [record.agent, record.first].into_iter().flatten() {
@@ -120,10 +125,6 @@ impl Sandboxes {
                 let id = process.id();
                 return Err(io::Error::other(format!("process {id} does not die; see /proc/{id}/stack")));
             }
-        }
-        if record.has_network {
-            let detach = self.networks.open().and_then(|network| network.detach(place.attempt()));
-            detach.map_err(io::Error::other)?;
         }
         record.groups.remove()?;
         place.remove(&record)

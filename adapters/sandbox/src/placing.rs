@@ -237,8 +237,7 @@ struct Prepared {
 fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Prepared, Record)> {
     let Plan { container, rooms, is_rehearsal } = plan;
     place.create()?;
-    let mut record =
-        Record { boot: boot(), has_network: matches!(network, Given::Private(_)), ..Record::default() };
+    let mut record = Record { boot: boot(), ..Record::default() };
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let ids = if user.is_root() {
         let first = place.take_ids()?;

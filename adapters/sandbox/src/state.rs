@@ -44,9 +44,6 @@ pub(crate) struct Record {
     /// The agent.
     pub(crate) agent: Option<Process>,
     pub(crate) groups: Groups,
-    /// Whether it was to be joined to a private network.
-    #[serde(default)]
-    pub(crate) has_network: bool,
     /// First id of the range that it has for itself.
     pub(crate) ids: Option<u32>,
 }

@@ -6,10 +6,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
+use super::combine::combined;
 use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, Task, expand};
-use crate::build::{BuildId, LOCAL_ACCOUNT};
+use crate::artifacts::ArtifactError;
+use crate::build::{BuildArtifacts, BuildId, LOCAL_ACCOUNT};
 use crate::journal::Position;
-use crate::lifecycle::Status;
+use crate::lifecycle::{PhaseContext, Status};
 use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
 use crate::reports::{Execution, Report};
 use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
@@ -89,6 +91,8 @@ impl Supervisor {
             phases: Vec::new(),
             complete: false,
             build_groups: tasks.iter().map(group).collect(),
+            artifacts: None,
+            secondary_artifacts: Vec::new(),
             reports: Vec::new(),
             id: id.clone(),
         };
@@ -173,7 +177,7 @@ impl Run {
                 }
             }
         }
-        self.complete(stop)
+        self.complete(stop).await
     }
 
     /// Starts what can start; what never can is skipped.
@@ -339,11 +343,12 @@ impl Run {
         groups.filter_map(artifact).collect()
     }
 
-    fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {
+    async fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {
         let failed =
             self.states.iter().zip(&self.tasks).any(|(state, task)| {
                 !task.ignore_failure && !matches!(state, State::Ended(Status::Succeeded))
             });
+        let failed = failed || (!stopped && !self.combine_artifacts().await?);
         let (status, phase) = match (stopped, failed) {
             (true, _) => (Status::Stopped, BatchPhaseType::Stopped),
             (false, true) => (Status::Failed, BatchPhaseType::Failed),
@@ -357,6 +362,40 @@ impl Run {
         self.record.reports = reports.iter().map(Report::to_json).collect();
         self.supervisor.journal.save_batch(&self.record)?;
         Ok(BatchOutcome { batch: self.record, reports })
+    }
+
+    /// COMBINE_ARTIFACTS, when the project asks for it and there are some. Returns whether nothing failed.
+    async fn combine_artifacts(&mut self) -> Result<bool, EngineError> {
+        let combined = combined(&self.request, &self.record);
+        if combined.is_empty() {
+            return Ok(true);
+        }
+        self.record.advance(BatchPhaseType::CombineArtifacts, Timestamp::now());
+        self.supervisor.journal.save_batch(&self.record)?;
+        let home_dir = self.supervisor.journal.home().batch_artifacts(self.record.id.uuid());
+        let directory = self.request.artifacts_dir.clone().unwrap_or(home_dir);
+        let made = tokio::task::spawn_blocking(move || -> Result<Vec<BuildArtifacts>, ArtifactError> {
+            combined.iter().map(|artifact| artifact.make(&directory)).collect()
+        });
+        match made.await.map_err(|error| EngineError::Task(error.to_string()))? {
+            Ok(made) => {
+                let (primary, secondary) =
+                    made.into_iter().partition(|made| made.artifact_identifier.is_none());
+                let primary: Vec<BuildArtifacts> = primary;
+                self.record.artifacts = primary.into_iter().next();
+                self.record.secondary_artifacts = secondary;
+                Ok(true)
+            }
+            Err(error) => {
+                if let Some(phase) = self.record.phases.last_mut() {
+                    phase.contexts.push(PhaseContext {
+                        status_code: "CLIENT_ERROR".into(),
+                        message: format!("Failed to combine artifacts: {error}"),
+                    });
+                }
+                Ok(false)
+            }
+        }
     }
 
     fn merged_reports(&mut self) -> Vec<Report> {

@@ -134,7 +134,13 @@ fn conclude(output: OutputArgs, batch: &BuildBatch) {
         batch.id,
         batch.build_batch_number
     );
+    for context in batch.phases.iter().flat_map(|phase| &phase.contexts) {
+        text = format!("{text}\n{}: {}", context.status_code, context.message);
+    }
     if !output.quiet {
+        for made in batch.artifacts.iter().chain(&batch.secondary_artifacts) {
+            text = format!("{text}\nartifacts: {}", made.location);
+        }
         let rows: Vec<_> = batch
             .build_groups
             .iter()

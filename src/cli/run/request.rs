@@ -285,6 +285,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::config::Notices;
 
     #[derive(Parser)]
     struct Line {
@@ -320,6 +321,7 @@ mod tests {
                 docker_config: None,
                 region: "us-east-1".into(),
                 user: "me".into(),
+                notices: Notices::default(),
             };
             request(&line.run, &config, &home).map_err(|failure| failure.render(false))
         }

@@ -1,11 +1,11 @@
 //! Every public workflow of the shared corpus becomes buildspecs that can be read, and nothing of it is forgotten.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::{collections::BTreeMap, env, fs, io::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, env, fs, io::Write as _, path::PathBuf, process::Command};
 
 use runspan_actions::{Context, translate};
 use runspan_buildspec::{
-    Coverage, Fidelity, Severity, parse, write,
+    Buildspec, Coverage, Fidelity, Severity, StepAction, Work, parse, write,
     yaml::{self, Node, Value},
 };
 
@@ -96,6 +96,50 @@ fn every_job_becomes_a_buildspec_that_can_be_read() {
     );
     let told: Vec<(&str, &str)> = told.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     assert!(told.is_empty() && files.is_empty() || told == INVALID, "{told:?}");
+}
+
+/// Commands of a job, those of steps for bash among them.
+fn commands(buildspec: &Buildspec) -> Vec<String> {
+    let phases = &buildspec.phases;
+    let mut commands = Vec::new();
+    for phase in [&phases.install, &phases.pre_build, &phases.build, &phases.post_build].into_iter().flatten()
+    {
+        match &phase.work {
+            Work::Commands(all) => commands.extend(all.iter().cloned()),
+            Work::Steps(steps) => commands.extend(steps.iter().filter_map(|step| match &step.action {
+                StepAction::Run { run, shell, .. }
+                    if shell.as_ref().is_none_or(|shell| shell.contains("bash")) =>
+                {
+                    Some(run.clone())
+                }
+                _ => None,
+            })),
+        }
+    }
+    commands
+}
+
+#[test]
+fn bash_can_read_every_command() {
+    let files = files();
+    let place = tempfile::tempdir().unwrap();
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for (name, text) in &files {
+        for job in translate(text, &Context::ALONE).jobs {
+            count += commands(&job.buildspec).len();
+            // One after the other in a file: a fault in one shows.
+            let file = place.path().join("all.sh");
+            fs::write(&file, commands(&job.buildspec).join("\n")).unwrap();
+            let checked = Command::new("bash").arg("-n").arg(&file).output().unwrap();
+            if !checked.status.success() {
+                let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+                faults.push(format!("{name}, {}: {told}", job.identifier));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(files.is_empty() || count > 1_000, "only {count} commands");
 }
 
 /// Paths of every value without parts.

@@ -91,7 +91,6 @@ impl<'a> Translator<'a> {
                 "parallel" => self.parallel(&field, place, line),
                 "stage" => self.stage(&field, place, line),
                 "variables" => self.variables(&field, line),
-                "import" => self.import(item, place, line),
                 _ => self.unknown(&field, "a pipeline"),
             }
         }

@@ -182,8 +182,12 @@ fn refused() -> std::result::Result<Rules, seccompiler::BackendError> {
         .map(|value| first(SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *value))
         .collect::<std::result::Result<_, _>>()?;
     rules.insert(libc::SYS_personality, vec![SeccompRule::new(other)?]);
-    let of_machines = first(SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::AF_VSOCK as u64)?;
-    rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![of_machines])?]);
+    // Between virtual machines, and the kernel's ciphers, which few need and many faults were in.
+    let families = [libc::AF_VSOCK, libc::AF_ALG].map(|family| {
+        let asked = first(SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(family.unsigned_abs()))?;
+        SeccompRule::new(vec![asked])
+    });
+    rules.insert(libc::SYS_socket, families.into_iter().collect::<std::result::Result<_, _>>()?);
     Ok(rules)
 }
 

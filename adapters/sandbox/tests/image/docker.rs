@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -117,6 +118,9 @@ pub(crate) fn ok(output: std::io::Result<Output>) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Docker forgets steps of an image that goes although a build beside it has just found them in its cache.
+static LAYERED: Mutex<()> = Mutex::new(());
+
 /// A local image with everything that layers can say; gone with this value.
 pub(crate) struct Layered(pub(crate) String);
 
@@ -141,6 +145,7 @@ ENTRYPOINT ["/bin/sh", "-c"]
 CMD ["echo hello"]
 "#;
         std::fs::write(dir.path().join("Dockerfile"), dockerfile).unwrap();
+        let _alone = LAYERED.lock().unwrap_or_else(PoisonError::into_inner);
         let context = dir.path().to_str().unwrap();
         ok(docker(&["build", "-q", "--network", "none", "-t", &tag, context]));
         Self(tag)
@@ -158,6 +163,7 @@ CMD ["echo hello"]
 
 impl Drop for Layered {
     fn drop(&mut self) {
+        let _alone = LAYERED.lock().unwrap_or_else(PoisonError::into_inner);
         drop(docker(&["rmi", "-f", &self.0]));
     }
 }

@@ -4,9 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 use runspan_actions::expressions::{Contexts, Function, Scope, Template, Value, evaluate, parse};
 
-struct Some;
+struct Known;
 
-impl Contexts for Some {
+impl Contexts for Known {
     fn context(&self, name: &str) -> Value {
         Value::object([
             ("name", Value::from(name)),
@@ -25,9 +25,9 @@ impl Contexts for Some {
 
 fuzz_target!(|text: &str| {
     if let Ok(expr) = parse(text, Scope::STEP) {
-        drop(evaluate(&expr, &Some));
+        drop(evaluate(&expr, &Known));
     }
     if let Ok(template) = Template::parse(text, Scope::STEP) {
-        drop(template.evaluate(&Some));
+        drop(template.evaluate(&Known));
     }
 });

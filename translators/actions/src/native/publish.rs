@@ -158,8 +158,7 @@ fn pages(inputs: &mut Inputs<'_>) -> Option<Native> {
     )]).differs("the source's credential must be allowed to push: set `env.git-credential-helper: yes`"))
 }
 
-fn mkdocs(inputs: &mut Inputs<'_>) -> Option<Native> {
-    let _ = inputs;
+fn mkdocs(_: &mut Inputs<'_>) -> Option<Native> {
     Some(
         Native::commands(["pip install mkdocs-material", "mkdocs gh-deploy --force"])
             .differs("the source's credential must be allowed to push: set `env.git-credential-helper: yes`"),

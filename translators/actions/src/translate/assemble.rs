@@ -9,7 +9,7 @@ use runspan_buildspec::{
 use super::{
     github,
     lower::Needed,
-    shell::{Lowered, Test},
+    shell::{Lowered, Test, is_name},
 };
 
 /// A job while its steps are gone through.
@@ -93,6 +93,9 @@ SCRIPT"#;
 impl Draft {
     /// A variable for every step.
     pub(crate) fn variable(&mut self, name: &str, lowered: &Lowered) {
+        if !is_name(name) {
+            return;
+        }
         match lowered {
             Lowered::Known(value) => {
                 drop(self.variables.insert(name.to_owned(), value.to_text().to_string()))
@@ -239,7 +242,10 @@ impl Draft {
             self.piece(&piece, self.guarded(&piece, true), "post_build", &mut own, &mut Comments::default());
             if several {
                 // The steps behind it run whether it fails or not; the build fails in the end.
-                let whole = if own.len() > 1 { format!("{{ {}; }}", own.join(" && ")) } else { own.concat() };
+                let whole = match own.as_slice() {
+                    [] | [_] => own.concat(),
+                    several => format!("{{\n{}\n}}", all_of(several)),
+                };
                 own = if whole.is_empty() {
                     Vec::new()
                 } else {
@@ -277,7 +283,7 @@ impl Draft {
         }
         let path = format!("phases.{phase}.commands[{}]", into.len());
         if let Some(variable) = &piece.tolerated {
-            let whole = commands.join(" &&\n");
+            let whole = all_of(&commands);
             let outcome = match variable {
                 Some(variable) => format!("{variable}=$([ $? -eq 0 ] && echo success || echo failure)"),
                 None => "[ $? -eq 0 ] || echo \"This step failed; the build goes on\"".into(),
@@ -285,7 +291,7 @@ impl Draft {
             commands = vec![format!("{whole}\n{outcome}")];
         }
         if let Some(test) = test {
-            let whole = commands.join(" &&\n");
+            let whole = all_of(&commands);
             // A comment would hide the end.
             let short = !whole.contains(['\n', '#']);
             commands = vec![if short {
@@ -326,13 +332,26 @@ impl Draft {
             if let StepAction::Uses { uses, .. } = &step.action {
                 comments.items.insert(
                     format!("phases.build.steps[{}]", steps.len()),
-                    format!("runspan: runs the action {uses}"),
+                    format!("TO DO: the action {uses} has no equivalent; write commands in its place"),
                 );
             }
             steps.push(step);
         }
         (!steps.is_empty()).then(|| Phase { work: Work::Steps(steps), ..Phase::default() })
     }
+}
+
+/// Commands of which each needs the success of the one before.
+fn all_of(commands: &[String]) -> String {
+    let Some((last, others)) = commands.split_last() else { return String::new() };
+    let mut out = String::new();
+    for command in others {
+        // A comment at its end would hide what follows.
+        let grouped = if command.contains('#') { format!("{{\n{command}\n}}") } else { command.clone() };
+        out.push_str(&grouped);
+        out.push_str(" &&\n");
+    }
+    out + last
 }
 
 fn artifacts(mut all: Vec<(String, Artifact)>, outputs: bool) -> Option<Artifacts> {
@@ -371,4 +390,17 @@ fn several(all: Vec<(String, Artifact)>) -> Artifacts {
         artifacts.secondary.insert(unique, Artifact { name: Some(name), ..artifact });
     }
     artifacts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all_of;
+
+    #[test]
+    fn each_command_needs_the_one_before() {
+        let all =
+            |commands: &[&str]| all_of(&commands.iter().map(|&command| command.into()).collect::<Vec<_>>());
+        assert_eq!(all(&["a"]), "a");
+        assert_eq!(all(&["a", "b # c", "d # e"]), "a &&\n{\nb # c\n} &&\nd # e");
+    }
 }

@@ -261,7 +261,7 @@ fn called(
         for variable in &inner.env {
             let lowerer = Lowerer::new(&scene, &needed);
             let lowered = lowerer.template(&variable.value.template);
-            ledger.by(&variable.value.field, "a variable of each job", lowerer.findings());
+            ledger.variable(variable, "a variable of each job", lowerer.findings());
             scene.env.insert(variable.name.clone(), lowered);
         }
         jobs(&inner, &scene, work, ledger, stack, &prefix)

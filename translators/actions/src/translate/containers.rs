@@ -45,7 +45,7 @@ pub(crate) fn image(
 
 /// Starts a service before the steps.
 pub(crate) fn service(
-    name: &str,
+    (name, in_container): (&str, bool),
     container: &Container<'_>,
     lowerer: &Lowerer<'_>,
     draft: &mut Draft,
@@ -81,6 +81,10 @@ pub(crate) fn service(
             "until [ \"$(docker inspect --format '{{{{.State.Health.Status}}}}' {name})\" = healthy ]; do sleep 2; done",
             name = quoted(name)
         ));
+    }
+    if in_container {
+        // From a container GitHub's services are reached by their names.
+        draft.install.push(format!("echo {} >> /etc/hosts", quoted(&format!("127.0.0.1 {name}"))));
     }
     draft.privileged = true;
     lowerer.differs(

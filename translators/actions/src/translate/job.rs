@@ -69,13 +69,13 @@ pub(crate) fn translate(
     for variable in &job.env {
         let lowerer = Lowerer::new(&scene, &needed);
         let lowered = lowerer.template(&variable.value.template);
-        ledger.by(&variable.value.field, "a variable of the job", lowerer.findings());
+        ledger.variable(variable, "a variable of the job", lowerer.findings());
         draft.variable(&variable.name, &lowered);
         scene.env.insert(variable.name.clone(), lowered);
     }
     for (name, service) in &job.services {
         let lowerer = Lowerer::new(&scene, &needed);
-        containers::service(name, service, &lowerer, &mut draft, ledger);
+        containers::service((name, job.container.is_some()), service, &lowerer, &mut draft, ledger);
     }
     hosting::defaults(&job.defaults, ledger);
     let defaults = Defaults::of(placed.workflow, job);
@@ -313,7 +313,7 @@ fn machines(
             let own = of_matrix(combination);
             let lowerer = Lowerer::new(&own, needed);
             let text = job.continue_on_error.as_ref();
-            text.is_some_and(|text| lowerer.template(&text.template).test() == Err(true))
+            text.is_some_and(|text| lowerer.condition(&text.template) == Err(true))
         })
         .collect();
     let tolerated_same = tolerated.iter().all(|flag| *flag == tolerated[0]);
@@ -400,7 +400,7 @@ fn machine(
 fn tolerated(job: &model::Job<'_>, scene: &Scene, needed: &RefCell<Needed>, ledger: &mut Ledger) -> bool {
     let Some(text) = &job.continue_on_error else { return false };
     let lowerer = Lowerer::new(scene, needed);
-    let tolerated = lowerer.template(&text.template).test();
+    let tolerated = lowerer.condition(&text.template);
     let mut findings = lowerer.findings();
     if tolerated.is_ok() {
         findings.differences.insert("decided for each leg of the matrix".into());

@@ -7,8 +7,8 @@ use runspan_buildspec::{
     yaml::{Node, Value},
 };
 
-use super::lower::Findings;
-use crate::model::Field;
+use super::{lower::Findings, shell::is_name};
+use crate::model::{Field, Variable};
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -60,6 +60,14 @@ impl Ledger {
         suggestion: Option<String>,
     ) {
         self.note(&field.path, field.place, Fidelity::Manual { reason: reason.into(), suggestion });
+    }
+
+    /// A variable, by what its expressions needed.
+    pub(crate) fn variable(&mut self, variable: &Variable<'_>, became: &str, mut findings: Findings) {
+        if !is_name(&variable.name) {
+            findings.differences.insert("a shell cannot set a variable of that name: it is left out".into());
+        }
+        self.by(&variable.value.field, became, findings);
     }
 
     /// By what its expressions needed.

@@ -42,7 +42,7 @@ impl Context<'static> {
 }
 
 /// Bytes of other files that are put into one: a few lines can call each other very often.
-const MOST: usize = 4 << 20;
+const MOST: usize = 1 << 20;
 /// Why a file is not put in.
 const TOO_MUCH: &str = "too much is put in already: translate it by itself";
 
@@ -105,7 +105,7 @@ fn scene_of(workflow: &model::Workflow<'_>, ledger: &mut Ledger) -> Scene {
         let lowerer = Lowerer::new(&scene, &needed);
         let lowered = lowerer.template(&variable.value.template);
         let findings = lowerer.findings();
-        ledger.by(&variable.value.field, "a variable of each job", findings);
+        ledger.variable(variable, "a variable of each job", findings);
         scene.env.insert(variable.name.clone(), lowered);
     }
     scene

@@ -123,6 +123,13 @@ impl Lowered {
     }
 }
 
+/// Whether a shell can set a variable of that name.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Letters, digits and underscores, in upper case.
 pub(crate) fn variable_name(text: &str) -> String {
     let name: String =

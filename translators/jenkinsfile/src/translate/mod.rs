@@ -1,15 +1,23 @@
 //! Jenkinsfiles to buildspecs.
 
+mod around;
+mod assign;
 mod block;
 mod condition;
 mod directives;
 mod docker;
+mod flow;
+mod job;
+mod matrix;
 mod notes;
 mod plan;
 mod post;
 mod publish;
+mod reported;
 mod scope;
 mod script;
+mod sources;
+mod stage;
 mod steps;
 mod value;
 mod variables;
@@ -80,7 +88,7 @@ pub fn translate(text: &str, context: &Context<'_>) -> Translation {
         exports: String::new(),
         secrets: IndexMap::new(),
         runtimes: IndexMap::new(),
-        identifiers: HashMap::new(),
+        identifiers: HashSet::new(),
         stashes: HashSet::new(),
         calls: Vec::new(),
         inlined: 0,
@@ -124,7 +132,7 @@ struct Translator<'a> {
     /// Variables that must be given, and what Jenkins calls them.
     secrets: IndexMap<String, String>,
     runtimes: IndexMap<String, String>,
-    identifiers: HashMap<String, String>,
+    identifiers: HashSet<String>,
     stashes: HashSet<String>,
     /// Methods whose bodies are being put in.
     calls: Vec<String>,

@@ -1,6 +1,6 @@
 //! `post`: what happens after the steps, by how they ended.
 
-use super::{Translator, block::Block, script::guarded_lines, value::RESULT};
+use super::{Translator, block::Block, flow::guarded_lines, value::RESULT};
 use crate::declarative::{POST_ORDER, Post};
 
 /// How the steps before are asked for their end.

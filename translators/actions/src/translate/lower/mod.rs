@@ -159,7 +159,36 @@ impl<'a> Lowerer<'a> {
             self.differs("text beside `${{ }}` makes the condition always true on GitHub, and here");
             return Err(true);
         }
-        self.template(template).test()
+        match template.expression() {
+            Some(expr) => self.ask(expr),
+            None => self.template(template).test(),
+        }
+    }
+
+    /// Whether an expression is taken for true; what it is does not matter.
+    fn ask(&self, expr: &Expr) -> Result<Test, bool> {
+        match &expr.kind {
+            Kind::Not(inner) => match self.ask(inner) {
+                Err(known) => Err(!known),
+                Ok(test) => Ok(test.negated()),
+            },
+            Kind::And(parts) => self.ask_each(parts, true),
+            Kind::Or(parts) => self.ask_each(parts, false),
+            _ => self.expr(expr).test(),
+        }
+    }
+
+    /// `&&`, where each must hold, or `||`, where one must.
+    fn ask_each(&self, parts: &[Expr], all: bool) -> Result<Test, bool> {
+        let mut tests = Vec::new();
+        for part in parts {
+            match self.ask(part) {
+                Err(known) if known == all => {}
+                Err(known) => return Err(known),
+                Ok(test) => tests.push(test),
+            }
+        }
+        if tests.is_empty() { Err(all) } else { Ok(Test::joined(&tests, if all { "&&" } else { "||" })) }
     }
 
     pub(crate) fn expr(&self, expr: &Expr) -> Lowered {
@@ -177,64 +206,70 @@ impl<'a> Lowerer<'a> {
         match &expr.kind {
             Kind::Literal(value) => Lowered::Known(value.clone()),
             Kind::Context(_) | Kind::Index(..) | Kind::Star(_) => self.context(expr),
-            Kind::Not(inner) => match self.expr(inner).test() {
-                Err(known) => Lowered::Known((!known).into()),
-                Ok(test) => Lowered::Test(test.negated()),
+            Kind::Not(_) => match self.ask(expr) {
+                Err(known) => Lowered::Known(known.into()),
+                Ok(test) => Lowered::Test(test),
             },
             Kind::And(parts) => self.all(parts),
             Kind::Or(parts) => self.any(parts),
             Kind::Compare(comparison, left, right) => {
                 let (left, right) = (self.expr(left), self.expr(right));
-                self.compare(*comparison, left, right, expr)
+                self.compare(*comparison, &left, &right)
             }
             Kind::Call(function, values) => self.call(*function, values, expr),
         }
     }
 
+    /// `a && b`, as a value: the last when the others hold.
     fn all(&self, parts: &[Expr]) -> Lowered {
-        conjunction(parts.iter().map(|part| self.expr(part)).collect())
+        match self.option(parts) {
+            (None, value) => value,
+            (Some(test), Lowered::Test(last)) => Lowered::Test(Test::joined(&[test, last], "&&")),
+            (Some(test), Lowered::Known(Value::Boolean(true))) => Lowered::Test(test),
+            (Some(test), value) => Lowered::Text(ShellText::new(format!(
+                "$(if {}; then echo \"{}\"; else echo false; fi)",
+                test.text,
+                value.inside()
+            ))),
+        }
     }
 
+    /// `a || b`, as a value: the first that is something.
     fn any(&self, parts: &[Expr]) -> Lowered {
         let mut options: Vec<(Option<Test>, Lowered)> = Vec::new();
         for part in parts {
-            let (test, value) = self.option(part);
-            let known = test.is_none().then(|| value.test().err()).flatten();
-            match known {
-                Some(false) => {}
-                Some(true) => {
+            let (test, value) = match &part.kind {
+                Kind::And(parts) => self.option(parts),
+                _ => (None, self.expr(part)),
+            };
+            match value.test() {
+                Err(false) => {}
+                Err(true) if test.is_none() => {
                     options.push((None, value));
                     break;
                 }
-                None => options.push((test, value)),
+                _ => options.push((test, value)),
             }
         }
         let Some((last, others)) = options.split_last() else { return Lowered::Known(false.into()) };
-        if others.is_empty() && last.0.is_none() {
-            return last.1.clone();
+        if let ([], (None, value)) = (others, last) {
+            return value.clone();
         }
-        let questions = options.iter().all(|(test, value)| {
-            test.is_none()
-                && (matches!(value, Lowered::Test(_)) || matches!(value, Lowered::Text(text) if text.boolean))
-                || matches!(value, Lowered::Known(Value::Boolean(_)))
-        });
-        if questions {
-            let tests: Result<Vec<Test>, bool> = options
-                .iter()
-                .map(|(test, value)| match (test, value.test()) {
-                    (Some(test), _) => Ok(test.clone()),
-                    (None, answer) => answer,
-                })
-                .collect();
+        let question = |value: &Lowered| match value {
+            Lowered::Test(_) | Lowered::Known(Value::Boolean(_)) => true,
+            Lowered::Text(text) => text.boolean,
+            Lowered::Known(_) => false,
+        };
+        if options.iter().all(|(_, value)| question(value)) {
+            let tests: Result<Vec<Test>, bool> = options.into_iter().map(both).collect();
             return match tests {
                 Ok(tests) => Lowered::Test(Test::joined(&tests, "||")),
                 Err(known) => Lowered::Known(known.into()),
             };
         }
-        // The first that is something.
         let mut out = last.1.inside();
         if let Some(test) = &last.0 {
-            out = format!("$(if {}; then echo \"{out}\"; fi)", test.text);
+            out = format!("$(if {}; then echo \"{out}\"; else echo false; fi)", test.text);
         }
         for (test, value) in others.iter().rev() {
             let inside = value.inside();
@@ -243,37 +278,31 @@ impl<'a> Lowerer<'a> {
             });
             out = match (test, variable) {
                 (None, Some(name)) => format!("${{{name}:-{out}}}"),
-                (test, _) => {
-                    let test = test.clone().or_else(|| value.test().ok());
-                    let test = test.map_or_else(|| "true".into(), |test| test.text);
-                    format!("$(if {test}; then echo \"{inside}\"; else echo \"{out}\"; fi)")
-                }
+                _ => match both((test.clone(), value.clone())) {
+                    Ok(test) => {
+                        format!("$(if {}; then echo \"{inside}\"; else echo \"{out}\"; fi)", test.text)
+                    }
+                    Err(_) => inside,
+                },
             };
         }
         Lowered::Text(ShellText::new(out))
     }
 
-    /// `condition && value` apart, as `condition && value || other` has it.
-    fn option(&self, expr: &Expr) -> (Option<Test>, Lowered) {
-        let Kind::And(parts) = &expr.kind else { return (None, self.expr(expr)) };
-        let mut lowered: Vec<Lowered> = parts.iter().map(|part| self.expr(part)).collect();
-        if matches!(lowered.last(), None | Some(Lowered::Test(_))) {
-            return (None, conjunction(lowered));
+    /// The last of several values, and the question whether the others hold.
+    fn option(&self, parts: &[Expr]) -> (Option<Test>, Lowered) {
+        let Some((last, conditions)) = parts.split_last() else {
+            return (None, Lowered::Known(true.into()));
+        };
+        match self.ask_each(conditions, true) {
+            Err(false) => (None, Lowered::Known(false.into())),
+            Err(true) => (None, self.expr(last)),
+            Ok(test) => (Some(test), self.expr(last)),
         }
-        let value = lowered.pop().unwrap_or(Lowered::Known(true.into()));
-        let mut tests = Vec::new();
-        for condition in &lowered {
-            match condition.test() {
-                Err(false) => return (None, Lowered::Known(false.into())),
-                Err(true) => {}
-                Ok(test) => tests.push(test),
-            }
-        }
-        if tests.is_empty() { (None, value) } else { (Some(Test::joined(&tests, "&&")), value) }
     }
 
-    fn compare(&self, comparison: Comparison, left: Lowered, right: Lowered, expr: &Expr) -> Lowered {
-        if let (Lowered::Known(left), Lowered::Known(right)) = (&left, &right) {
+    fn compare(&self, comparison: Comparison, left: &Lowered, right: &Lowered) -> Lowered {
+        if let (Lowered::Known(left), Lowered::Known(right)) = (left, right) {
             let literal = |value: &Value| Box::new(Expr::new(Kind::Literal(value.clone()), 0..0));
             let both = Kind::Compare(comparison, literal(left), literal(right));
             return Lowered::Known(evaluate(&Expr::new(both, 0..0), &Nothing).unwrap_or_default());
@@ -286,7 +315,7 @@ impl<'a> Lowerer<'a> {
             Comparison::GreaterOrEqual => "-ge",
         };
         let equality = operator == "=";
-        if let (Lowered::Test(test), Lowered::Known(Value::Boolean(flag)), true) = (&left, &right, equality) {
+        if let (Lowered::Test(test), Lowered::Known(Value::Boolean(flag)), true) = (left, right, equality) {
             let same = (comparison == Comparison::Equal) == *flag;
             return Lowered::Test(if same { test.clone() } else { test.negated() });
         }
@@ -305,8 +334,7 @@ impl<'a> Lowerer<'a> {
         if !equality {
             self.differs("numbers are compared as whole ones");
         }
-        let (left, right) = (word(&left), word(&right));
-        let _ = expr;
+        let (left, right) = (word(left), word(right));
         let negated = comparison == Comparison::NotEqual;
         let operator = if negated { "!=" } else { operator };
         Lowered::Test(Test::single(format!("[ {left} {operator} {right} ]")))
@@ -426,27 +454,13 @@ impl<'a> Lowerer<'a> {
     }
 }
 
-/// `a && b && c`.
-fn conjunction(parts: Vec<Lowered>) -> Lowered {
-    let mut tests = Vec::new();
-    for (index, part) in parts.iter().enumerate() {
-        match part.test() {
-            Err(false) if tests.is_empty() => return part.clone(),
-            Err(false) => return Lowered::Known(false.into()),
-            Err(true) => {}
-            Ok(test) => tests.push((index, test)),
-        }
-    }
-    let last = parts.len().saturating_sub(1);
-    match tests.as_slice() {
-        [] => parts.into_iter().next_back().unwrap_or(Lowered::Known(true.into())),
-        [(index, _)] if *index == last => {
-            parts.into_iter().next_back().unwrap_or(Lowered::Known(true.into()))
-        }
-        tests => {
-            let tests: Vec<_> = tests.iter().map(|(_, test)| test.clone()).collect();
-            Lowered::Test(Test::joined(&tests, "&&"))
-        }
+/// Whether a value is something, under a condition.
+fn both((condition, value): (Option<Test>, Lowered)) -> Result<Test, bool> {
+    match (condition, value.test()) {
+        (None, answer) => answer,
+        (Some(test), Ok(own)) => Ok(Test::joined(&[test, own], "&&")),
+        (Some(test), Err(true)) => Ok(test),
+        (Some(_), Err(false)) => Err(false),
     }
 }
 
@@ -471,5 +485,47 @@ pub(crate) struct Nothing;
 impl Contexts for Nothing {
     fn context(&self, _: &str) -> Value {
         Value::Null
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expressions::{Scope, parse};
+
+    fn lowered(text: &str) -> String {
+        let mut scene = Scene::default();
+        let text_of = |inside: &str, boolean| Lowered::Text(ShellText { inside: inside.into(), boolean });
+        scene.inputs.insert("a".into(), text_of("$A", false));
+        scene.inputs.insert("flag".into(), text_of("$FLAG", true));
+        let needed = RefCell::default();
+        let lowerer = Lowerer::new(&scene, &needed);
+        let expr = parse(text, Scope::STEP).unwrap_or_else(|error| panic!("{error}"));
+        let asked = match lowerer.ask(&expr) {
+            Ok(test) => test.text,
+            Err(known) => known.to_string(),
+        };
+        format!("{} ? {asked}", lowerer.expr(&expr).inside())
+    }
+
+    #[test]
+    fn values_and_questions_are_told_apart() {
+        for (text, expected) in [
+            ("inputs.a || 'x'", "${A:-x} ? true"),
+            ("inputs.a && 'x' || 'y'", "$(if [ -n \"$A\" ]; then echo \"x\"; else echo \"y\"; fi) ? true"),
+            ("inputs.a && 'x'", "$(if [ -n \"$A\" ]; then echo \"x\"; else echo false; fi) ? [ -n \"$A\" ]"),
+            ("inputs.a && '' || 'y'", "y ? true"),
+            (
+                "!inputs.flag",
+                "$(if ! [ \"$FLAG\" = true ]; then echo true; else echo false; fi) ? ! [ \"$FLAG\" = true ]",
+            ),
+            ("false && inputs.a", "false ? false"),
+            ("1 == 1 && 'b'", "b ? true"),
+            ("contains(fromJSON('[1]'), 1)", "true ? true"),
+        ] {
+            assert_eq!(lowered(text), expected, "{text}");
+        }
+        let mixed = lowered("inputs.a || inputs.flag");
+        assert!(mixed.ends_with("? [ -n \"$A\" ] || [ \"$FLAG\" = true ]"), "{mixed}");
     }
 }

@@ -22,7 +22,7 @@ use super::{
     lower::{Findings, Lowerer, Needed, Outputs, Scene},
     rewrite::{expression, rewrite},
     script::script,
-    shell::{Lowered, variable_name},
+    shell::{Lowered, is_name, variable_name},
 };
 use crate::model::{self, Text, Work as Act};
 
@@ -75,7 +75,7 @@ impl Frame {
         self.env
             .iter()
             .map(|(name, lowered)| (name.clone(), lowered.word()))
-            .filter(|(name, word)| *word != format!("\"${name}\""))
+            .filter(|(name, word)| is_name(name) && *word != format!("\"${name}\""))
             .collect()
     }
 }
@@ -98,7 +98,7 @@ impl Maker<'_, '_> {
         for variable in &step.env {
             let lowerer = Lowerer::new(scene, self.needed);
             let lowered = lowerer.template(&variable.value.template);
-            ledger.by(&variable.value.field, "a variable of the step", lowerer.findings());
+            ledger.variable(variable, "a variable of the step", lowerer.findings());
             frame.env.push((variable.name.clone(), lowered));
         }
         // Of the step alone: what was there comes back behind it.
@@ -201,7 +201,7 @@ impl Maker<'_, '_> {
     fn tolerance(&self, step: &model::Step<'_>, scene: &Scene, frame: &mut Frame, ledger: &mut Ledger) {
         let Some(text) = &step.continue_on_error else { return };
         let lowerer = Lowerer::new(scene, self.needed);
-        let answer = lowerer.template(&text.template).test();
+        let answer = lowerer.condition(&text.template);
         let mut findings = lowerer.findings();
         if answer != Err(false) {
             let variable =
