@@ -7,13 +7,12 @@ use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_types::region::Region;
 use tokio::sync::OnceCell;
 
 /// A service that has not answered a small request by then is asked again.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The account that whoever runs the program has, with one client for each service.
@@ -23,21 +22,12 @@ pub struct Account {
     config: OnceCell<SdkConfig>,
     http: OnceCell<reqwest::Client>,
     s3: OnceCell<aws_sdk_s3::Client>,
-    logs: OnceCell<aws_sdk_cloudwatchlogs::Client>,
-    metrics: OnceCell<aws_sdk_cloudwatch::Client>,
 }
 
 impl Account {
     /// In this region, unless environment or profile name another. Costs nothing.
     pub fn new(region: impl Into<String>) -> Self {
-        Self {
-            region: region.into(),
-            config: OnceCell::new(),
-            http: OnceCell::new(),
-            s3: OnceCell::new(),
-            logs: OnceCell::new(),
-            metrics: OnceCell::new(),
-        }
+        Self { region: region.into(), config: OnceCell::new(), http: OnceCell::new(), s3: OnceCell::new() }
     }
 
     pub(crate) async fn config(&self) -> &SdkConfig {
@@ -81,33 +71,6 @@ impl Account {
         };
         self.s3.get_or_init(build).await
     }
-
-    pub(crate) async fn logs(&self) -> &aws_sdk_cloudwatchlogs::Client {
-        let build = || async {
-            let settings = aws_sdk_cloudwatchlogs::config::Builder::from(self.config().await);
-            // Whoever follows a build tries again by itself, when it knows what had arrived.
-            let settings = settings.timeout_config(small()).retry_config(RetryConfig::disabled());
-            aws_sdk_cloudwatchlogs::Client::from_conf(settings.build())
-        };
-        self.logs.get_or_init(build).await
-    }
-
-    pub(crate) async fn metrics(&self) -> &aws_sdk_cloudwatch::Client {
-        let build = || async {
-            let settings = aws_sdk_cloudwatch::config::Builder::from(self.config().await);
-            let settings = settings.timeout_config(small()).retry_config(RetryConfig::disabled());
-            aws_sdk_cloudwatch::Client::from_conf(settings.build())
-        };
-        self.metrics.get_or_init(build).await
-    }
-}
-
-/// Of requests that are answered at once or not at all.
-fn small() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ANSWER_TIMEOUT)
-        .build()
 }
 
 /// The endpoint that environment or profile name for this service, or for all.

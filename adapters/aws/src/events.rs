@@ -12,7 +12,7 @@ use crate::detail::{Notice, notice};
 use crate::permissions::PUT_EVENTS;
 use crate::signed::Service;
 
-const EVENTS: Service = Service { id: "EventBridge", name: "events", target: "AWSEvents" };
+const EVENTS: Service = Service::new("EventBridge", "events", "AWSEvents");
 const MAX_ENTRIES: usize = 10;
 
 /// Follows builds and puts their events on a bus.

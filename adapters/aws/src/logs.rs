@@ -5,16 +5,19 @@ mod batches;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws_sdk_cloudwatchlogs::Client;
-use aws_sdk_cloudwatchlogs::types::{InputLogEvent, OutputLogEvent};
 use runspan_engine::project::Switch;
 use runspan_engine::request::BuildRequest;
 use runspan_engine::sinks::{Delivery, Sink, SinkError};
+use serde_json::{Value, json};
 
 use self::batches::{Line, batches};
 use crate::account::Account;
 use crate::error::CallError;
 use crate::permissions::{CREATE_LOG_GROUP, CREATE_LOG_STREAM, GET_LOG_EVENTS, PUT_LOG_EVENTS};
+use crate::signed::Service;
+
+/// Lines that may have arrived are looked for before they are sent again.
+const LOGS: Service = Service::new("CloudWatch Logs", "logs", "Logs_20140328").once();
 
 /// Follows a build's log.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl Sink for CloudWatchLogs {
 
     async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), SinkError> {
         let logs = &delivery.build.logs;
-        let stream = Stream { client: self.0.logs().await, group: &logs.group_name, name: &logs.stream_name };
+        let stream = Stream { account: &self.0, group: &logs.group_name, name: &logs.stream_name };
         let mut lines = batches::lines(delivery.page);
         if delivery.uncertain && delivery.page.from.log == 0 {
             stream.make().await?;
@@ -58,9 +61,9 @@ impl Sink for CloudWatchLogs {
 }
 
 /// How many of these lines are there: the longest beginning of theirs that is the end of what is.
-fn already_there(lines: &[Line], there: &[OutputLogEvent]) -> usize {
-    let is = |line: &Line, event: &OutputLogEvent| {
-        event.timestamp == Some(line.milliseconds) && event.message.as_deref() == Some(line.text.as_str())
+fn already_there(lines: &[Line], there: &[Value]) -> usize {
+    let is = |line: &Line, event: &Value| {
+        event["timestamp"] == line.milliseconds && event["message"] == line.text.as_str()
     };
     (0..=lines.len().min(there.len()))
         .rev()
@@ -71,7 +74,7 @@ fn already_there(lines: &[Line], there: &[OutputLogEvent]) -> usize {
 }
 
 struct Stream<'a> {
-    client: &'a Client,
+    account: &'a Account,
     group: &'a str,
     name: &'a str,
 }
@@ -83,49 +86,52 @@ impl Stream<'_> {
             Err(error) if error.code() == "ResourceNotFoundException" => {}
             result => return self.allow_existing(result),
         }
-        let made = self.client.create_log_group().log_group_name(self.group).send().await;
-        self.allow_existing(made.map(drop).map_err(|error| CallError::of(&error, CREATE_LOG_GROUP)))?;
+        let made = self.account.json(LOGS, CREATE_LOG_GROUP, &json!({ "logGroupName": self.group })).await;
+        self.allow_existing(made)?;
         let made = self.make_stream().await;
         self.allow_existing(made)
     }
 
-    async fn make_stream(&self) -> Result<(), CallError> {
-        let make = self.client.create_log_stream().log_group_name(self.group).log_stream_name(self.name);
-        make.send().await.map(drop).map_err(|error| CallError::of(&error, CREATE_LOG_STREAM))
+    async fn make_stream(&self) -> Result<Value, CallError> {
+        let stream = json!({ "logGroupName": self.group, "logStreamName": self.name });
+        self.account.json(LOGS, CREATE_LOG_STREAM, &stream).await
     }
 
-    fn allow_existing(&self, result: Result<(), CallError>) -> Result<(), SinkError> {
+    fn allow_existing(&self, result: Result<Value, CallError>) -> Result<(), SinkError> {
         match result {
             Err(error) if error.code() == "ResourceAlreadyExistsException" => Ok(()),
-            result => result.map_err(|error| self.failed(&error)),
+            result => result.map(drop).map_err(|error| self.failed(&error)),
         }
     }
 
     /// The newest events of the stream, in order.
-    async fn last_events(&self, count: usize) -> Result<Vec<OutputLogEvent>, SinkError> {
-        let limit = i32::try_from(count.clamp(1, 10_000)).unwrap_or(10_000);
-        let ask = self.client.get_log_events().log_group_name(self.group).log_stream_name(self.name);
-        match ask.limit(limit).start_from_head(false).send().await {
-            Ok(answer) => Ok(answer.events.unwrap_or_default()),
-            Err(error) => match CallError::of(&error, GET_LOG_EVENTS) {
-                error if error.code() == "ResourceNotFoundException" => Ok(Vec::new()),
-                error => Err(self.failed(&error)),
+    async fn last_events(&self, count: usize) -> Result<Vec<Value>, SinkError> {
+        let ask = json!({
+            "logGroupName": self.group,
+            "logStreamName": self.name,
+            "limit": count.clamp(1, 10_000),
+            "startFromHead": false,
+        });
+        match self.account.json(LOGS, GET_LOG_EVENTS, &ask).await {
+            Ok(mut answer) => match answer["events"].take() {
+                Value::Array(events) => Ok(events),
+                _ => Ok(Vec::new()),
             },
+            Err(error) if error.code() == "ResourceNotFoundException" => Ok(Vec::new()),
+            Err(error) => Err(self.failed(&error)),
         }
     }
 
     async fn put(&self, batch: Vec<Line>) -> Result<(), SinkError> {
-        let events = batch
-            .into_iter()
-            .map(|line| InputLogEvent::builder().timestamp(line.milliseconds).message(line.text).build())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| SinkError(error.to_string()))?;
-        let put = self.client.put_log_events().log_group_name(self.group).log_stream_name(self.name);
-        put.set_log_events(Some(events))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| self.failed(&CallError::of(&error, PUT_LOG_EVENTS)))
+        let events =
+            batch.into_iter().map(|line| json!({ "timestamp": line.milliseconds, "message": line.text }));
+        let put = json!({
+            "logGroupName": self.group,
+            "logStreamName": self.name,
+            "logEvents": events.collect::<Vec<_>>(),
+        });
+        let put = self.account.json(LOGS, PUT_LOG_EVENTS, &put).await;
+        put.map(drop).map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &CallError) -> SinkError {

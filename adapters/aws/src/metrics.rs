@@ -3,20 +3,23 @@
 mod usage;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
-use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit, StatisticSet};
 use jiff::Timestamp;
 use runspan_engine::Event;
 use runspan_engine::build::Build;
 use runspan_engine::lifecycle::{BuildPhase, PhaseType, Status};
 use runspan_engine::request::BuildRequest;
 use runspan_engine::sinks::{Delivery, Sink, SinkError};
+use serde_json::{Value, json};
 
 use crate::account::Account;
-use crate::error::CallError;
 use crate::permissions::PUT_METRIC_DATA;
+use crate::signed::Service;
+
+/// A figure that is counted twice is worse than one that comes later.
+const METRICS: Service =
+    Service::new("CloudWatch", "monitoring", "GraniteServiceVersion20100801").json_1_0().once();
 
 /// One request takes no more.
 const MAX_DATA: usize = 1000;
@@ -58,21 +61,18 @@ impl Sink for CloudWatchMetrics {
             }
         }
         for data in data.chunks(MAX_DATA) {
-            let put = self.account.metrics().await.put_metric_data().namespace(&self.namespace);
-            put.set_metric_data(Some(data.to_vec())).send().await.map_err(|error| {
-                SinkError(format!(
-                    "{} (namespace {})",
-                    CallError::of(&error, PUT_METRIC_DATA),
-                    self.namespace
-                ))
-            })?;
+            let put = json!({ "Namespace": self.namespace, "MetricData": data });
+            self.account
+                .json(METRICS, PUT_METRIC_DATA, &put)
+                .await
+                .map_err(|error| SinkError(format!("{error} (namespace {})", self.namespace)))?;
         }
         Ok(())
     }
 }
 
 /// What is known of a build when it is over.
-fn ended(build: &Build, time: Timestamp) -> Vec<MetricDatum> {
+fn ended(build: &Build, time: Timestamp) -> Vec<Value> {
     let mut data = match build.build_status {
         Status::Succeeded => counted("SucceededBuilds", build, time),
         Status::Failed | Status::TimedOut => counted("FailedBuilds", build, time),
@@ -110,53 +110,38 @@ fn seconds(start: Timestamp, end: Timestamp) -> f64 {
     end.duration_since(start).as_secs_f64().max(0.0)
 }
 
-fn counted(name: &str, build: &Build, time: Timestamp) -> Vec<MetricDatum> {
-    of_account_and_project(build, |dimensions| datum(name, StandardUnit::Count, dimensions, time, 1.0))
+fn counted(name: &str, build: &Build, time: Timestamp) -> Vec<Value> {
+    of_account_and_project(build, |dimensions| datum(name, "Count", dimensions, time, 1.0))
 }
 
-fn lasted(name: &str, build: &Build, time: Timestamp, seconds: f64) -> Vec<MetricDatum> {
-    of_account_and_project(build, |dimensions| datum(name, StandardUnit::Seconds, dimensions, time, seconds))
+fn lasted(name: &str, build: &Build, time: Timestamp, seconds: f64) -> Vec<Value> {
+    of_account_and_project(build, |dimensions| datum(name, "Seconds", dimensions, time, seconds))
 }
 
 /// Each figure once without dimensions, for all builds together, and once for its project.
-fn of_account_and_project(build: &Build, make: impl Fn(Vec<Dimension>) -> MetricDatum) -> Vec<MetricDatum> {
+fn of_account_and_project(build: &Build, make: impl Fn(Vec<Value>) -> Value) -> Vec<Value> {
     vec![make(Vec::new()), make(vec![dimension("ProjectName", &build.project_name)])]
 }
 
-fn dimension(name: &str, value: &str) -> Dimension {
-    Dimension::builder().name(name).value(value).build()
+fn dimension(name: &str, value: &str) -> Value {
+    json!({ "Name": name, "Value": value })
 }
 
-fn datum(
-    name: &str,
-    unit: StandardUnit,
-    dimensions: Vec<Dimension>,
-    time: Timestamp,
-    value: f64,
-) -> MetricDatum {
-    shape(name, unit, dimensions, time).value(value).build()
+fn datum(name: &str, unit: &str, dimensions: Vec<Value>, time: Timestamp, value: f64) -> Value {
+    let mut datum = shape(name, unit, dimensions, time);
+    datum["Value"] = value.into();
+    datum
 }
 
-fn shape(
-    name: &str,
-    unit: StandardUnit,
-    dimensions: Vec<Dimension>,
-    time: Timestamp,
-) -> aws_sdk_cloudwatch::types::builders::MetricDatumBuilder {
-    MetricDatum::builder()
-        .metric_name(name)
-        .unit(unit)
-        .set_dimensions(Some(dimensions))
-        .timestamp(SystemTime::from(time).into())
+fn shape(name: &str, unit: &str, dimensions: Vec<Value>, time: Timestamp) -> Value {
+    json!({ "MetricName": name, "Unit": unit, "Dimensions": dimensions, "Timestamp": time.as_second() })
 }
 
-fn statistics(values: &[f64]) -> StatisticSet {
-    #[expect(clippy::cast_precision_loss, reason = "a minute has few samples")]
-    let count = values.len() as f64;
-    StatisticSet::builder()
-        .sample_count(count)
-        .sum(values.iter().sum())
-        .minimum(values.iter().copied().fold(f64::INFINITY, f64::min))
-        .maximum(values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
-        .build()
+fn statistics(values: &[f64]) -> Value {
+    json!({
+        "SampleCount": values.len(),
+        "Sum": values.iter().sum::<f64>(),
+        "Minimum": values.iter().copied().fold(f64::INFINITY, f64::min),
+        "Maximum": values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    })
 }

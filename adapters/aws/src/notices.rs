@@ -13,7 +13,7 @@ use crate::detail::{Notice, notice};
 use crate::permissions::PUBLISH;
 use crate::signed::Service;
 
-const SNS: Service = Service { id: "SNS", name: "sns", target: "" };
+const SNS: Service = Service::new("SNS", "sns", "");
 /// SNS takes no longer subject.
 const MAX_SUBJECT: usize = 99;
 

@@ -15,11 +15,29 @@ use crate::error::{CallError, causes};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service {
     /// As environment and profiles name it, for endpoints.
-    pub(crate) id: &'static str,
-    /// The first part of its host name, and its name in signatures and in IAM actions.
-    pub(crate) name: &'static str,
+    id: &'static str,
+    /// The first part of its host name, and its name in signatures.
+    name: &'static str,
     /// What `X-Amz-Target` begins with.
-    pub(crate) target: &'static str,
+    target: &'static str,
+    /// The type of its requests in JSON.
+    content_type: &'static str,
+    /// Whether a request that may have arrived is sent again at once.
+    tries_again: bool,
+}
+
+impl Service {
+    pub(crate) const fn new(id: &'static str, name: &'static str, target: &'static str) -> Self {
+        Self { id, name, target, content_type: "application/x-amz-json-1.1", tries_again: true }
+    }
+
+    pub(crate) const fn json_1_0(self) -> Self {
+        Self { content_type: "application/x-amz-json-1.0", ..self }
+    }
+
+    pub(crate) const fn once(self) -> Self {
+        Self { tries_again: false, ..self }
+    }
 }
 
 /// Before the second try; each later one waits twice as long.
@@ -36,7 +54,7 @@ impl Account {
     ) -> Result<Value, CallError> {
         let operation = action.split_once(':').map_or(action, |(_, operation)| operation);
         let target = format!("{}.{operation}", service.target);
-        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+        let headers = [("content-type", service.content_type), ("x-amz-target", target.as_str())];
         let text = self.send(service, action, &headers, body.to_string()).await?;
         serde_json::from_str(&text)
             .map_err(|error| CallError::Unanswered { action, reason: format!("no JSON: {error}") })
@@ -66,7 +84,11 @@ impl Account {
         body: String,
     ) -> Result<String, CallError> {
         let config = self.config().await;
-        let tries = config.retry_config().map_or(DEFAULT_TRIES, |retry| retry.max_attempts());
+        let tries = if service.tries_again {
+            config.retry_config().map_or(DEFAULT_TRIES, |retry| retry.max_attempts())
+        } else {
+            1
+        };
         let mut pause = FIRST_PAUSE;
         for _ in 1..tries {
             match self.send_once(config, service, action, headers, &body).await {

@@ -4,15 +4,19 @@ Prints its port, and ends when its standard input does. Beside AWS's APIs it ans
 
     POST /_boto3   {"service", "operation", "parameters"}   what boto3 says, bytes as text, unpacked, long ones as their sum
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
-                                                             {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose" | 503}
-                                                             ("lose" does it and says nothing; "times" of them)
+                                                             {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
+                                                             | "throttle" | "expired" | 503}
+                                                             ("lose" does it and says nothing; "times" of them, or by
+                                                             "chance", as in 0.1; the first that applies)
     POST /_requests {"key"}                                  how many requests this access key has signed
 """
 
+import functools
 import gzip
 import hashlib
 import io
 import json
+import random
 import re
 import socketserver
 import sys
@@ -23,6 +27,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server, WSGIRequestHandler
 
 FAULTS = {}
+CHANCE = random.Random(1)
 REQUESTS = {}
 MOTO = DomainDispatcherApplication(create_backend_app)
 S3_ACTIONS = {"PUT": "PutObject", "POST": "PutObject", "GET": "GetObject", "HEAD": "GetObject"}
@@ -84,12 +89,16 @@ def refusal(service, code, message):
     return "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode()
 
 
-def boto3_answer(order, port):
-    client = boto3.client(
-        order["service"], region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{port}",
+@functools.cache
+def client(service, port):
+    return boto3.client(
+        service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{port}",
         aws_access_key_id="reader", aws_secret_access_key="reader",
     )
-    answer = getattr(client, order["operation"])(**order.get("parameters", {}))
+
+
+def boto3_answer(order, port):
+    answer = getattr(client(order["service"], port), order["operation"])(**order.get("parameters", {}))
 
     def plain(value):
         if hasattr(value, "read"):
@@ -125,6 +134,8 @@ def application(environ, start_response):
     for fault in FAULTS.get(key, []):
         if fault["action"] not in ("*", f"{service}:{operation}"):
             continue
+        if CHANCE.random() >= fault.get("chance", 1):
+            continue
         if fault.get("times") is not None:
             if fault["times"] == 0:
                 continue
@@ -134,6 +145,12 @@ def application(environ, start_response):
         if fault["answer"] == "deny":
             code = "AccessDenied" if service == "s3" else "AccessDeniedException"
             return answer(403 if service == "s3" else 400, *refusal(service, code, "Access Denied"))
+        if fault["answer"] == "throttle":
+            code, status = ("SlowDown", 503) if service == "s3" else ("ThrottlingException", 400)
+            return answer(status, *refusal(service, code, "Rate exceeded"))
+        if fault["answer"] == "expired":
+            code = "ExpiredToken" if service == "s3" else "ExpiredTokenException"
+            return answer(400, *refusal(service, code, "The security token included in the request is expired"))
         if fault["answer"] == "lose":
             # Done, and nobody is told.
             list(MOTO(environ, lambda *_: None))

@@ -1,11 +1,12 @@
 //! moto, started for this test process, and boto3 to look at what a build left there.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
+use fake_chaos::Chaos;
 use serde_json::{Value, json};
 
 use super::Run;
@@ -49,16 +50,32 @@ fn start() -> Result<Aws, String> {
 }
 
 impl Aws {
-    /// Lets a run find it, as whoever has this access key.
-    pub(crate) fn serve(&self, run: Run, key: &str) -> Run {
-        run.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
-            .env("AWS_ACCESS_KEY_ID", key)
-            .env("AWS_SECRET_ACCESS_KEY", "of-the-tests")
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_MAX_ATTEMPTS", "2")
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// Lets a run find it, as whoever has this access key.
+    pub(crate) fn serve(&self, run: Run, key: &str) -> Run {
+        serve_at(self.address(), run, key)
+    }
+
+    /// Lets a run find it behind a network that breaks.
+    pub(crate) fn serve_behind(chaos: &Chaos, run: Run, key: &str) -> Run {
+        serve_at(chaos.address(), run, key)
+    }
+}
+
+fn serve_at(address: SocketAddr, run: Run, key: &str) -> Run {
+    run.env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .env("AWS_ACCESS_KEY_ID", key)
+        .env("AWS_SECRET_ACCESS_KEY", "of-the-tests")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_MAX_ATTEMPTS", "2")
+}
+
+impl Aws {
     /// What boto3's client of this service answers.
     #[track_caller]
     pub(crate) fn boto3(&self, service: &str, operation: &str, parameters: Value) -> Value {
@@ -96,7 +113,7 @@ impl Aws {
 
     fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut stream = TcpStream::connect(self.address()).unwrap();
         let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).unwrap();
         let mut answer = String::new();

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::thread::available_parallelism;
 
-use aws_sdk_cloudwatch::types::{MetricDatum, StandardUnit};
 use jiff::Timestamp;
 use runspan_agent_protocol::Sample;
 use runspan_engine::Event;
 use runspan_engine::build::Build;
 use runspan_engine::plan::compute;
 use runspan_engine::sinks::{Delivery, SinkError};
+use serde_json::Value;
 
 use super::{dimension, seconds, shape, statistics};
 
@@ -22,7 +22,7 @@ const MEGABYTE: f64 = 1_048_576.0;
 type Minute = BTreeMap<&'static str, Vec<f64>>;
 
 /// The figures of a build that is over, for itself and for its project.
-pub(super) fn usage(delivery: &Delivery<'_>, build: &Build) -> Result<Vec<MetricDatum>, SinkError> {
+pub(super) fn usage(delivery: &Delivery<'_>, build: &Build) -> Result<Vec<Value>, SinkError> {
     if seconds(build.start_time, build.end_time.unwrap_or(build.start_time)) <= SHORTEST_SECONDS {
         return Ok(Vec::new());
     }
@@ -51,9 +51,9 @@ pub(super) fn usage(delivery: &Delivery<'_>, build: &Build) -> Result<Vec<Metric
         let time = Timestamp::from_second(minute * 60).unwrap_or(build.start_time);
         for (name, values) in figures {
             for dimensions in [of_build.clone(), vec![project.clone()]] {
-                data.push(
-                    shape(name, unit(name), dimensions, time).statistic_values(statistics(&values)).build(),
-                );
+                let mut datum = shape(name, unit(name), dimensions, time);
+                datum["StatisticValues"] = statistics(&values);
+                data.push(datum);
             }
         }
     }
@@ -101,13 +101,13 @@ fn figures(
     all
 }
 
-fn unit(name: &str) -> StandardUnit {
+fn unit(name: &str) -> &'static str {
     match name {
-        "CPUUtilizedPercent" | "MemoryUtilizedPercent" => StandardUnit::Percent,
-        "MemoryUtilized" => StandardUnit::Megabytes,
-        "StorageReadBytes" | "StorageWriteBytes" => StandardUnit::BytesSecond,
+        "CPUUtilizedPercent" | "MemoryUtilizedPercent" => "Percent",
+        "MemoryUtilized" => "Megabytes",
+        "StorageReadBytes" | "StorageWriteBytes" => "Bytes/Second",
         // CloudWatch has no CPU units.
-        _ => StandardUnit::None,
+        _ => "None",
     }
 }
 

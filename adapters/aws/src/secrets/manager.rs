@@ -12,8 +12,7 @@ use crate::account::Account;
 use crate::permissions::GET_SECRET_VALUE;
 use crate::signed::Service;
 
-const SECRETS_MANAGER: Service =
-    Service { id: "Secrets Manager", name: "secretsmanager", target: "secretsmanager" };
+const SECRETS_MANAGER: Service = Service::new("Secrets Manager", "secretsmanager", "secretsmanager");
 
 /// The values of these references, in their order.
 pub(super) async fn fetch(account: &Account, texts: &[&str]) -> Result<Vec<Secret>, SecretError> {

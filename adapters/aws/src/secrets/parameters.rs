@@ -10,7 +10,7 @@ use crate::account::Account;
 use crate::permissions::GET_PARAMETERS;
 use crate::signed::Service;
 
-const SSM: Service = Service { id: "SSM", name: "ssm", target: "AmazonSSM" };
+const SSM: Service = Service::new("SSM", "ssm", "AmazonSSM");
 const MAX_NAMES: usize = 10;
 
 /// The values of these names, ARNs, or either with `:version` or `:label`, in their order.
