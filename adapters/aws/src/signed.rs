@@ -56,7 +56,8 @@ impl Account {
         let target = format!("{}.{operation}", service.target);
         let headers = [("content-type", service.content_type), ("x-amz-target", target.as_str())];
         let text = self.send(service, action, &headers, body.to_string()).await?;
-        serde_json::from_str(&text)
+        // Where there is nothing to say, nothing is said.
+        serde_json::from_str(if text.is_empty() { "{}" } else { &text })
             .map_err(|error| CallError::Unanswered { action, reason: format!("no JSON: {error}") })
     }
 

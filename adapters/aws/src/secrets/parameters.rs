@@ -31,7 +31,9 @@ pub(super) async fn fetch(account: &Account, names: &[&str]) -> Result<Vec<Secre
     names
         .iter()
         .map(|name| {
-            let value = found.iter().find(|parameter| is_named(parameter, name));
+            // Not every server repeats the selector, but the newest is what a bare name means.
+            let named = found.iter().filter(|parameter| is_named(parameter, name));
+            let value = named.max_by_key(|parameter| parameter["Version"].as_u64());
             let value = value.and_then(|parameter| parameter["Value"].as_str());
             value.map(Secret::new).ok_or_else(|| failed(format!("parameter does not exist: {name}")))
         })
@@ -40,9 +42,10 @@ pub(super) async fn fetch(account: &Account, names: &[&str]) -> Result<Vec<Secre
 
 fn is_named(parameter: &Value, name: &str) -> bool {
     let text = |member: &str| parameter[member].as_str().unwrap_or_default();
+    let version = format!(":{}", parameter["Version"]);
     [text("Name"), text("ARN")].iter().any(|known| {
-        *known == name
-            || name.strip_prefix(known).is_some_and(|rest| !known.is_empty() && rest == text("Selector"))
+        let Some(selector) = name.strip_prefix(known).filter(|_| !known.is_empty()) else { return false };
+        selector == text("Selector") || selector == version
     })
 }
 
@@ -56,9 +59,23 @@ mod tests {
 
     #[test]
     fn an_answer_is_known_by_name_arn_and_selector() {
-        let plain = json!({ "Name": "/a/b", "ARN": "arn:aws:ssm:r:1:parameter/a/b" });
-        let third = json!({ "Name": "/a/b", "ARN": "arn:aws:ssm:r:1:parameter/a/b", "Selector": ":3" });
-        assert!(is_named(&plain, "/a/b") && is_named(&plain, "arn:aws:ssm:r:1:parameter/a/b"));
-        assert!(is_named(&third, "/a/b:3") && !is_named(&plain, "/a/b:3") && !is_named(&plain, "/a"));
+        let plain = json!({ "Name": "/a/b", "ARN": "arn:aws:ssm:r:1:parameter/a/b", "Version": 4 });
+        let third =
+            json!({ "Name": "/a/b", "ARN": "arn:aws:ssm:r:1:parameter/a/b", "Version": 3, "Selector": ":3" });
+        let label = json!({ "Name": "/a/b", "ARN": "arn:aws:ssm:r:1:parameter/a/b", "Version": 2, "Selector": ":old" });
+        for (name, answer) in [
+            ("/a/b", &plain),
+            ("arn:aws:ssm:r:1:parameter/a/b", &plain),
+            ("/a/b:3", &third),
+            ("arn:aws:ssm:r:1:parameter/a/b:old", &label),
+        ] {
+            let named = |parameter: &&&Value| is_named(parameter, name);
+            assert_eq!(
+                [&plain, &third, &label].iter().filter(named).collect::<Vec<_>>(),
+                [&answer],
+                "{name}"
+            );
+        }
+        assert!(!is_named(&plain, "/a"));
     }
 }

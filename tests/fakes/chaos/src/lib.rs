@@ -125,8 +125,6 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     /// Answers a line with itself, a hundred times over.
