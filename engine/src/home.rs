@@ -107,6 +107,11 @@ impl BuildDir {
         self.root.join("stop")
     }
 
+    /// Files that are on their way to an object store.
+    pub fn outgoing(&self) -> PathBuf {
+        self.root.join("outgoing")
+    }
+
     /// Artifacts, unless the user names another place.
     pub fn artifacts(&self) -> PathBuf {
         self.root.join("artifacts")
@@ -122,12 +127,24 @@ impl BuildDir {
     /// # Errors
     /// Those of the file system.
     pub fn try_lock(&self) -> io::Result<Option<BuildLock>> {
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.lock())?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(BuildLock { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+        try_lock(&self.lock())
+    }
+
+    /// As [`Self::try_lock`], the right to take to others what they are to know of the build.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn try_delivery_lock(&self) -> io::Result<Option<BuildLock>> {
+        try_lock(&self.root.join("delivery.lock"))
+    }
+}
+
+fn try_lock(path: &Path) -> io::Result<Option<BuildLock>> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(BuildLock { _file: file })),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 

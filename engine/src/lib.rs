@@ -14,9 +14,11 @@ pub mod lifecycle;
 pub mod link;
 mod network;
 pub mod plan;
+pub mod ports;
 pub mod project;
 pub mod reports;
 pub mod request;
+pub mod sinks;
 pub mod source;
 pub mod supervisor;
 
@@ -24,4 +26,4 @@ pub use event::Event;
 pub use executor::*;
 pub use home::*;
 pub use network::*;
-pub use supervisor::{BuildHandle, Control, EngineError, Outcome, Supervisor};
+pub use supervisor::{BuildHandle, Control, EngineError, Outcome, Supervisor, log_object};

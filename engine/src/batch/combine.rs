@@ -95,6 +95,7 @@ impl Combined {
             artifact_identifier: self.identifier.clone(),
             files,
             bytes: stored.bytes,
+            ..BuildArtifacts::default()
         })
     }
 }

@@ -31,7 +31,9 @@ pub(super) async fn run(args: RunArgs, config: Config) -> Result<Exit, Failure> 
         }
         session.to_the_end(session.supervisor.start(request)?).await
     };
-    session.sweeping(build).await?
+    let exit = session.sweeping(build).await?;
+    session.drain().await;
+    exit
 }
 
 fn has_batch(request: &BuildRequest) -> bool {
