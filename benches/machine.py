@@ -85,8 +85,9 @@ class Builds:
         (directory / "buildspec.yml").write_text(text)
         return directory
 
-    def run(self, source, image, *arguments, **options):
-        return process([PROGRAM, "run", source, "--image", image, *arguments], env=self.env, **options)
+    def run(self, source, image, *arguments, executor="docker", **options):
+        command = [PROGRAM, "run", source, "--executor", executor, "--image", image, *arguments]
+        return process(command, env=self.env, **options)
 
     def events(self, source, image, *arguments):
         """Runs a build for its events, without its log."""

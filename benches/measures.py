@@ -1,5 +1,7 @@
 """The measurements: each gives the rows of the table that it can speak for."""
 
+import os
+import resource
 import shutil
 import time
 
@@ -88,6 +90,38 @@ def first_command(builds, rounds):
               middle(fresh, 1), "ms")
 
 
+def sandbox(builds, rounds):
+    """The same without a container engine, on the machine's own root; and many builds at once."""
+    mark = b"out-42"
+    echo = "echo out-$((40+2))"
+    source = builds.source("sandbox", buildspec(echo))
+    phases = "".join(f"  {phase}: {{commands: ['true']}}\n" for phase in ("install", "pre_build", "build", "post_build"))
+    trivial = builds.source("trivial", f"version: 0.2\nphases:\n{phases}")
+    spaces = ["unshare", "--fork", "--pid", "--mount", "--net", "--uts", "--ipc", "--cgroup", "--mount-proc",
+              "sh", "-c", echo]
+    ours, whole, floor, run = [], [], [], []
+    builds.run(source, "host", executor="sandbox", marker=mark)
+    for _ in range(rounds):
+        floor.append(process(spaces, marker=mark).first * 1000)
+        ours.append(builds.run(source, "host", executor="sandbox", marker=mark).first * 1000)
+        whole.append(builds.run(trivial, "host", executor="sandbox").whole * 1000)
+        run.append(docker("run", "--rm", BUSYBOX, "sh", "-c", echo, marker=mark).first * 1000)
+    mine, all_of_it, theirs = median(ours), median(whole), median(run)
+    what = "in the sandbox: start of the program to the first command's output"
+    yield Row(what, mine, "`unshare` and `sh`", median(floor), "ms", "<= 40 ms", mine <= 40)
+    yield Row("the same", mine, "`docker run`", theirs, "ms", "<= an eighth", mine * 8 <= theirs)
+    yield Row("in the sandbox: a whole build of one command in each phase", all_of_it, "`docker run`",
+              theirs, "ms", "< 100 ms", all_of_it < 100)
+    count = 50
+    command = f"{PROGRAM} run --quiet --executor sandbox --image host {trivial}"
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    parallel = process(["sh", "-c", f"for i in $(seq {count}); do {command} & p=\"$p $!\"; done; "
+                                    "for p in $p; do wait $p || exit 1; done"], env=builds.env).whole
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / os.cpu_count()
+    yield Row(f"{count} of them at once", parallel, "their supervisors' CPU time over the CPUs", cpu, "s")
+
+
 def log(builds, rounds):
     """512 MiB of lines, and 256 MiB on one line, through everything that a log goes through."""
     lines = 512 * MIB
@@ -165,12 +199,40 @@ def check(builds, rounds):
     yield Row("`check` of 10,000 buildspecs", mine, "`cat` of them", median(floor), "s", "< 5 s", mine < 5)
 
 
+def translate(builds, rounds):
+    """5,000 workflows, Jenkinsfiles and pipelines translated on one processor."""
+    count = 5_000
+    names = ("bitbucket-pipelines.yml", "Jenkinsfile")
+    found = sorted(path for path in (ROOT / "tests/translate").rglob("*")
+                   if path.is_file() and (path.name in names or path.parent.name == "workflows"))
+    if not found:
+        raise Failed("there are no files below tests/translate")
+    tree = builds.home / "translate"
+    for number in range(count):
+        path = found[number % len(found)]
+        below = ".github/workflows" if path.parent.name == "workflows" else "."
+        directory = tree / f"{number:05}" / below
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, directory / path.name)
+    ours, floor = [], []
+    for _ in range(rounds):
+        # Some of the files are wrong on purpose, so the exit status says nothing.
+        command = f"taskset -c 0 {PROGRAM} translate --tree {tree} --report /dev/null --format json; test $? -lt 5"
+        ours.append(count / process(["sh", "-c", command]).whole)
+        floor.append(count / process(["sh", "-c", f"find {tree} -type f -print0 | xargs -0 cat"]).whole)
+    mine = median(ours)
+    yield Row("`translate` of 5,000 files on one processor", mine, "`find` and `cat`", median(floor), "files/s",
+              ">= 1,000 files/s", mine >= 1000)
+
+
 #: In the order of the table, with how often each is repeated.
 ALL = {
     "command": (per_command, 5),
     "first": (first_command, 15),
+    "sandbox": (sandbox, 15),
     "log": (log, 3),
     "memory": (memory, 1),
     "artifact": (artifact, 3),
     "check": (check, 5),
+    "translate": (translate, 5),
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use runspan_engine::Home;
 use runspan_engine::journal::Journal;
+use runspan_network::{ParseRangeError, Range};
+use runspan_sandbox::image::{Settings, Store};
 
 use crate::failure::Failure;
 
@@ -14,7 +16,13 @@ use crate::failure::Failure;
 pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("RUNSPAN_HOME", "State: builds, logs, caches [default: $XDG_STATE_HOME/runspan]"),
     ("RUNSPAN_IMAGE", "Image of builds that neither --image nor a project gives one"),
+    (
+        "RUNSPAN_NETWORK_RANGE",
+        "Addresses of builds' private networks [default: 10.213.0.0/16, or others that are free]",
+    ),
     ("AWS_REGION, AWS_DEFAULT_REGION", "Region that builds see [default: us-east-1]"),
+    ("RUNSPAN_IMAGES_GIB", "Most GiB of images that the sandbox keeps [default: 20]"),
+    ("DOCKER_CONFIG", "Directory of Docker's config.json, for its logins [default: ~/.docker]"),
     ("DOCKER_HOST", "Where the container engine listens"),
     ("NO_COLOR", "No colours, whatever its value"),
 ];
@@ -26,6 +34,12 @@ pub(crate) struct Config {
     pub(crate) home: PathBuf,
     /// `RUNSPAN_IMAGE`.
     pub(crate) image: Option<String>,
+    /// `RUNSPAN_NETWORK_RANGE`.
+    pub(crate) network_range: Option<Range>,
+    /// `RUNSPAN_IMAGES_GIB`, in bytes.
+    pub(crate) images_limit: Option<u64>,
+    /// Where Docker's logins are.
+    pub(crate) docker_config: Option<PathBuf>,
     /// The region that builds see.
     pub(crate) region: String,
     /// Who runs the program.
@@ -51,9 +65,20 @@ impl Config {
                     .help("set RUNSPAN_HOME to a directory that you can write"));
             }
         };
+        let gib = |text: String| {
+            text.parse::<u64>().ok().and_then(|gib| gib.checked_mul(1 << 30)).ok_or_else(|| {
+                Failure::input(format!("RUNSPAN_IMAGES_GIB is {text:?}")).help("set it to a number, as in 20")
+            })
+        };
+        let docker = || set("HOME").map(|home| PathBuf::from(home).join(".docker"));
         Ok(Self {
             home,
             image: text("RUNSPAN_IMAGE"),
+            network_range: text("RUNSPAN_NETWORK_RANGE").map(|range| range.parse()).transpose().map_err(
+                |error: ParseRangeError| Failure::input(format!("RUNSPAN_NETWORK_RANGE: {error}")),
+            )?,
+            images_limit: text("RUNSPAN_IMAGES_GIB").map(gib).transpose()?,
+            docker_config: set("DOCKER_CONFIG").map(PathBuf::from).or_else(docker),
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
                 .unwrap_or_else(|| "us-east-1".into()),
@@ -61,6 +86,21 @@ impl Config {
                 .or_else(|| text("LOGNAME"))
                 .unwrap_or_else(|| if root { "root".into() } else { "unknown".into() }),
         })
+    }
+
+    /// How the sandbox keeps images.
+    pub(crate) fn image_settings(&self) -> Settings {
+        let default = Settings::default();
+        Settings {
+            limit: self.images_limit.unwrap_or(default.limit),
+            docker_config: self.docker_config.clone(),
+            ..default
+        }
+    }
+
+    /// Opens the sandbox's store of images.
+    pub(crate) fn images(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.home.join("images"), self.image_settings())?)
     }
 
     /// Opens the state directory and its journal.
@@ -93,6 +133,25 @@ mod tests {
         assert_eq!(home(&[("RUNSPAN_HOME", ""), ("HOME", "/h")]), PathBuf::from("/h/.local/state/runspan"));
         assert_eq!(home(&[]), PathBuf::from("/var/lib/runspan"));
         assert_eq!(read(&[], false).unwrap_err().exit, crate::exit_code::Exit::BadInput);
+    }
+
+    #[test]
+    fn a_range_of_addresses_is_one() {
+        let read = |range| read(&[("HOME", "/h"), ("RUNSPAN_NETWORK_RANGE", range)], false);
+        assert_eq!(read("10.9.0.0/16").unwrap().network_range, "10.9.0.0/16".parse().ok());
+        assert_eq!(read("").unwrap().network_range, None);
+        assert_eq!(read("10.9.0.0").unwrap_err().exit, crate::exit_code::Exit::BadInput);
+    }
+
+    #[test]
+    fn the_limit_of_images_is_a_number() {
+        let limit =
+            |gib| read(&[("HOME", "/h"), ("RUNSPAN_IMAGES_GIB", gib)], false).map(|read| read.images_limit);
+        assert_eq!(limit("2").unwrap(), Some(2 << 30));
+        assert_eq!(limit("").unwrap(), None);
+        for wrong in ["x", "-1", "2G", "99999999999999"] {
+            assert!(limit(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     BadInput,
     /// The machine failed: no container, no disk, no engine.
     Infrastructure,
+    /// A translation left work to a person.
+    Manual,
     /// Somebody stopped it.
     Stopped,
     /// A command that was run for the user ended so.
@@ -50,6 +52,7 @@ impl Exit {
             Self::BuildFailed => 1,
             Self::BadInput => 2,
             Self::Infrastructure => 3,
+            Self::Manual => 4,
             Self::Stopped => 130,
             Self::Passed(status) => status,
         }

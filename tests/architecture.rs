@@ -6,18 +6,39 @@ use std::process::Command;
 
 /// Each crate of ours, with those of ours it may use. An arrow that is not here needs a reason.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("runspan", &["runspan-agent-protocol", "runspan-buildspec", "runspan-docker", "runspan-engine"]),
+    ("fake-github", &[]),
+    (
+        "runspan",
+        &[
+            "runspan-actions",
+            "runspan-agent-protocol",
+            "runspan-buildspec",
+            "runspan-docker",
+            "runspan-engine",
+            "runspan-jenkinsfile",
+            "runspan-network",
+            "runspan-pipelines",
+            "runspan-sandbox",
+        ],
+    ),
+    ("runspan-actions", &["runspan-buildspec"]),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),
     ("runspan-buildspec", &[]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-engine", &["runspan-agent-protocol", "runspan-archive", "runspan-buildspec"]),
+    ("runspan-jenkinsfile", &["runspan-buildspec"]),
+    ("runspan-network", &["runspan-engine"]),
+    ("runspan-pipelines", &["runspan-buildspec"]),
+    ("runspan-sandbox", &["runspan-agent-protocol", "runspan-archive", "runspan-engine"]),
 ];
 
 /// Crates of others that only one room may use.
 const ROOMS: &[(&str, &str)] = &[
     ("bollard", "runspan-docker"),
+    ("netlink-bindings", "runspan-network"),
+    ("netlink-socket2", "runspan-network"),
     ("rusqlite", "runspan-engine"),
     ("annotate-snippets", "runspan-buildspec"),
 ];

@@ -25,7 +25,7 @@ use crate::mask::Mask;
 use crate::processes::Processes;
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::{helpers, phase, terminal, transfer};
+use crate::{helpers, phase, signals, terminal, transfer};
 
 /// How long the end of the spool may take to be acknowledged.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
@@ -79,6 +79,7 @@ pub(crate) fn run(layout: Layout, attempt: String) -> Result<Ending, AgentError>
         cgroup,
         session: std::sync::Mutex::default(),
     });
+    signals::listen(&shared.log).map_err(AgentError::system("listen to signals"))?;
     terminal::listen(&shared).map_err(AgentError::file("listen at", shared.layout.shell_socket()))?;
     let (sender, messages) = channel();
     let orphan_seconds = Link::start(Arc::clone(&shared), sender)

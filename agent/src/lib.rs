@@ -26,6 +26,7 @@ mod phase;
 mod processes;
 mod script;
 mod shared;
+mod signals;
 mod spool;
 mod terminal;
 mod transfer;

@@ -207,6 +207,6 @@ fn mask_event(event: &mut Event, mask: &Mask) {
             Ok(Reply::Variables(_) | Reply::Texts(_) | Reply::File(_)) => {}
             Ok(Reply::Nothing | Reply::Unpacked { .. } | Reply::Phase(_)) => {}
         },
-        Event::Ready { .. } | Event::Paused(_) | Event::Resumed | Event::Sample(_) => {}
+        Event::Ready { .. } | Event::StopAsked | Event::Paused(_) | Event::Resumed | Event::Sample(_) => {}
     }
 }

@@ -1,10 +1,12 @@
 //! Tar and zip streams in and out of directories.
 //!
-//! What is unpacked is never trusted: see [`unpack_tar`] and [`unpack_zip`]. What is packed may change while it
+//! What is unpacked is never trusted: see [`unpack_tar`], [`unpack_layer`] and [`unpack_zip`]. What is packed may change while it
 //! is read: see [`TarWriter`].
 
 mod beneath;
 mod error;
+mod headers;
+mod layer;
 mod pack;
 mod place;
 mod unpack;
@@ -12,6 +14,7 @@ mod zip_time;
 
 pub use beneath::Beneath;
 pub use error::ArchiveError;
+pub use layer::unpack_layer;
 pub use pack::{Sent, TarWriter};
 pub use place::{Limits, Options, Owner, Unpacked};
 pub use unpack::{unpack_tar, unpack_zip};

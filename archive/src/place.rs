@@ -1,6 +1,6 @@
 //! Entries of any archive, put in their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::io::Errno;
 
 use crate::{ArchiveError, Beneath};
 
@@ -81,12 +82,13 @@ pub struct Unpacked {
 }
 
 /// What an entry says about itself beyond its name.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes {
     pub(crate) mode: Option<u32>,
     pub(crate) mtime: Option<i64>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
 /// Puts entries in their place. Symbolic links, and the modes and times of directories, wait until the end: no
@@ -98,6 +100,8 @@ pub(crate) struct Place {
     privileged: bool,
     symlinks: BTreeMap<Vec<u8>, (OsString, Attributes)>,
     directories: BTreeMap<Vec<u8>, Attributes>,
+    whiteouts: BTreeSet<Vec<u8>>,
+    opaque: BTreeSet<Vec<u8>>,
     entries: u64,
     done: Unpacked,
     buffer: Vec<u8>,
@@ -118,6 +122,8 @@ impl Place {
             privileged: rustix::process::geteuid().is_root(),
             symlinks: BTreeMap::new(),
             directories: BTreeMap::new(),
+            whiteouts: BTreeSet::new(),
+            opaque: BTreeSet::new(),
             entries: 0,
             done: Unpacked::default(),
             buffer: vec![0; 128 << 10],
@@ -159,7 +165,7 @@ impl Place {
             file.write_all(&self.buffer[..read]).map_err(|error| ArchiveError::disk("write", name, error))?;
         }
         self.done.files += 1;
-        self.dress(&file, attributes)
+        self.dress(&file, &attributes)
             .map_err(|error| ArchiveError::disk("set the attributes of", name, error))
     }
 
@@ -205,10 +211,27 @@ impl Place {
         Ok(())
     }
 
+    /// Removes a name from the layers below.
+    pub(crate) fn whiteout(&mut self, name: Vec<u8>) -> Result<(), ArchiveError> {
+        self.count()?;
+        self.locate(&name)?;
+        self.whiteouts.insert(name);
+        Ok(())
+    }
+
+    /// Removes whatever layers below have in this directory.
+    pub(crate) fn opaque(&mut self, directory: Vec<u8>) -> Result<(), ArchiveError> {
+        self.count()?;
+        let (beneath, parts) = self.locate(&directory)?;
+        beneath.directory(&parts).map_err(|error| ArchiveError::disk("make directory", &directory, error))?;
+        self.opaque.insert(directory);
+        Ok(())
+    }
+
     /// Makes the links and gives directories their modes and times, deepest first.
     pub(crate) fn finish(mut self) -> Result<Unpacked, ArchiveError> {
         for (name, (target, attributes)) in std::mem::take(&mut self.symlinks) {
-            let owner = self.owner(attributes);
+            let owner = self.owner(&attributes);
             let (beneath, parts) = self.locate(&name)?;
             let fail = |error| ArchiveError::disk("make link", &name, error);
             beneath.symlink(&parts, &target).map_err(fail)?;
@@ -217,27 +240,27 @@ impl Place {
                 rustix::fs::chownat(parent, last, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(|error| fail(error.into()))?;
             }
-            if let Some(times) = times(attributes) {
+            if let Some(times) = times(&attributes) {
                 rustix::fs::utimensat(parent, last, &times, AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(|error| fail(error.into()))?;
             }
+        }
+        self.place_whiteouts()?;
+        for name in std::mem::take(&mut self.opaque) {
+            let mark = (OsString::from(self.opaque_mark()), b"y".to_vec());
+            self.directories.entry(name).or_default().xattrs.push(mark);
         }
         for (name, attributes) in std::mem::take(&mut self.directories).into_iter().rev() {
             let (beneath, parts) = self.locate(&name)?;
             let fail = |error| ArchiveError::disk("set the attributes of", &name, error);
             let fd = beneath.directory(&parts).map_err(fail)?;
-            let directory = rustix::fs::openat(
-                fd,
-                c".",
-                rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-                Mode::empty(),
-            );
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             // A directory that was there before and may not be read keeps what it has.
-            if let Ok(directory) = directory {
-                self.dress(&directory, attributes).map_err(fail)?;
+            if let Ok(directory) = rustix::fs::openat(fd, c".", flags, Mode::empty()) {
+                self.dress(&directory, &attributes).map_err(fail)?;
             }
         }
-        if self.owner(Attributes::default()).is_some()
+        if self.owner(&Attributes::default()).is_some()
             && let Owner::User { uid, gid } = self.options.owner
         {
             let fail = |error| ArchiveError::disk("change the owner of", b".", error);
@@ -247,6 +270,33 @@ impl Place {
                 .map_err(|error| fail(error.into()))?;
         }
         Ok(self.done)
+    }
+
+    /// What a layer removes from those below it. What the layer itself has of that name stays, whatever their order.
+    fn place_whiteouts(&mut self) -> Result<(), ArchiveError> {
+        for name in std::mem::take(&mut self.whiteouts) {
+            let (beneath, parts) = self.locate(&name)?;
+            let fail = |error| ArchiveError::disk("make whiteout", &name, error);
+            let (parent, last) = beneath.parent(&parts).map_err(fail)?;
+            match rustix::fs::statat(parent, last, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => {
+                    self.opaque.insert(name);
+                }
+                Ok(_) => {}
+                Err(Errno::NOENT) => {
+                    // Ordinary users may make this one device, too.
+                    rustix::fs::mknodat(parent, last, FileType::CharacterDevice, Mode::empty(), 0)
+                        .map_err(|error| fail(error.into()))?;
+                }
+                Err(error) => return Err(fail(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The mark that overlays of ours will look for.
+    const fn opaque_mark(&self) -> &'static str {
+        if self.privileged { "trusted.overlay.opaque" } else { "user.overlay.opaque" }
     }
 
     fn count(&mut self) -> Result<(), ArchiveError> {
@@ -266,7 +316,7 @@ impl Place {
         }
     }
 
-    fn owner(&self, attributes: Attributes) -> Option<(Uid, Gid)> {
+    fn owner(&self, attributes: &Attributes) -> Option<(Uid, Gid)> {
         let (uid, gid) = match self.options.owner {
             _ if !self.privileged => return None,
             Owner::Unpacker => return None,
@@ -276,10 +326,17 @@ impl Place {
         Some((Uid::from_raw(uid), Gid::from_raw(gid)))
     }
 
-    fn dress(&self, file: &impl AsFd, attributes: Attributes) -> std::io::Result<()> {
+    fn dress(&self, file: &impl AsFd, attributes: &Attributes) -> std::io::Result<()> {
         // The owner first: a change of owner clears set-user-id bits.
         if let Some((uid, gid)) = self.owner(attributes) {
             rustix::fs::fchown(file, Some(uid), Some(gid))?;
+        }
+        for (name, value) in &attributes.xattrs {
+            match rustix::fs::fsetxattr(file, name.as_os_str(), value, XattrFlags::empty()) {
+                // A file system that keeps none, or a user who may not.
+                Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         if let Some(mode) = attributes.mode {
             rustix::fs::fchmod(file, Mode::from_raw_mode(mode & self.options.mode_mask))?;
@@ -305,7 +362,7 @@ fn parts(name: &[u8]) -> Result<Vec<&OsStr>, ArchiveError> {
     Ok(parts)
 }
 
-fn times(attributes: Attributes) -> Option<Timestamps> {
+fn times(attributes: &Attributes) -> Option<Timestamps> {
     attributes.mtime.map(|seconds| Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ },
         last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },

@@ -1,10 +1,11 @@
 //! Archives, entry by entry.
 
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use tar::EntryType;
+use tar::{Entry, EntryType, Header};
 
+use crate::headers::Headers;
 use crate::place::{Attributes, Place};
 use crate::zip_time::to_unix;
 use crate::{ArchiveError, Options, Unpacked};
@@ -18,25 +19,15 @@ use crate::{ArchiveError, Options, Unpacked};
 /// [`ArchiveError`]; what was unpacked before stays.
 pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Result<Unpacked, ArchiveError> {
     let mut place = Place::new(directory, options)?;
-    // Smaller than what files are read by, so that only headers pass through it.
-    let mut archive = tar::Archive::new(BufReader::with_capacity(64 << 10, reader));
-    for entry in archive.entries().map_err(broken)? {
+    let (headers, reader) = Headers::new(reader);
+    let mut archive = tar::Archive::new(reader);
+    let mut entries = archive.entries().map_err(broken)?;
+    while let Some(entry) = headers.limited(|| entries.next()) {
         let mut entry = entry.map_err(broken)?;
         let name = entry.path_bytes().into_owned();
-        let header = entry.header();
-        let attributes = Attributes {
-            mode: header.mode().ok(),
-            mtime: header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok()),
-            uid: number(header.uid().map_err(broken)?),
-            gid: number(header.gid().map_err(broken)?),
-        };
-        let link = || {
-            entry
-                .link_name_bytes()
-                .map(|target| target.into_owned())
-                .ok_or_else(|| ArchiveError::refused(&name, "a link to nowhere"))
-        };
-        match header.entry_type() {
+        let attributes = attributes(entry.header())?;
+        let link = || link_target(&entry, &name);
+        match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 // Old archives mark directories by a slash only.
                 if name.last() == Some(&b'/') {
@@ -48,11 +39,11 @@ pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Resu
             EntryType::Directory => place.directory(&name, attributes)?,
             EntryType::Symlink => place.symlink(&name, &link()?, attributes)?,
             EntryType::Link => place.hard_link(&name, &link()?)?,
-            EntryType::XGlobalHeader => {}
+            EntryType::XGlobalHeader => drain(&mut entry)?,
             _ => return Err(ArchiveError::refused(&name, "neither file, directory nor link")),
         }
     }
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(ArchiveError::Stream)?;
+    drain(&mut archive.into_inner())?;
     place.finish()
 }
 
@@ -91,7 +82,29 @@ pub fn unpack_zip(
     place.finish()
 }
 
-fn broken(error: impl std::fmt::Display) -> ArchiveError {
+/// What a tar's header says of its entry.
+pub(crate) fn attributes(header: &Header) -> Result<Attributes, ArchiveError> {
+    Ok(Attributes {
+        mode: header.mode().ok(),
+        mtime: header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok()),
+        uid: number(header.uid().map_err(broken)?),
+        gid: number(header.gid().map_err(broken)?),
+        xattrs: Vec::new(),
+    })
+}
+
+/// Where a tar's entry links to.
+pub(crate) fn link_target<R: Read>(entry: &Entry<'_, R>, name: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    let target = entry.link_name_bytes().ok_or_else(|| ArchiveError::refused(name, "a link to nowhere"))?;
+    Ok(target.into_owned())
+}
+
+/// Reads to the end.
+pub(crate) fn drain(reader: &mut impl Read) -> Result<(), ArchiveError> {
+    io::copy(reader, &mut io::sink()).map(drop).map_err(ArchiveError::Stream)
+}
+
+pub(crate) fn broken(error: impl std::fmt::Display) -> ArchiveError {
     ArchiveError::Broken(error.to_string())
 }
 

@@ -1,6 +1,7 @@
 //! The port to whatever gives a build its container.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use runspan_agent_protocol::Secret;
@@ -59,8 +60,8 @@ pub trait Executor: Send + Sync {
 pub struct Container {
     /// `<build uuid>` of the build; unique for every attempt, and the label of every resource.
     pub attempt: String,
-    /// The image as configured, as in `aws/codebuild/standard:7.0`.
-    pub image: String,
+    /// What the build sees as `/`.
+    pub root: RootFs,
     /// Login for the image's registry.
     pub registry_login: Option<RegistryLogin>,
     /// Limits.
@@ -77,6 +78,46 @@ pub struct Container {
     pub agent: PathBuf,
     /// Host directories of a local cache, mounted at absolute paths.
     pub mounts: Vec<Mount>,
+}
+
+/// What a build sees as `/`. None of them is ever written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootFs {
+    /// An image by its name, as in `aws/codebuild/standard:7.0`.
+    Image(String),
+    /// What this machine itself runs on, without its homes, credentials and state.
+    Host,
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// A tar file of this machine: of a root, or of an image.
+    Archive(PathBuf),
+}
+
+impl RootFs {
+    /// What the name of an image means: `host`, the absolute path of a directory or of an archive, or an image.
+    pub fn named(image: &str) -> Self {
+        match image {
+            "host" => Self::Host,
+            path if path.starts_with('/') && Path::new(path).is_dir() => Self::Directory(path.into()),
+            path if path.starts_with('/') => Self::Archive(path.into()),
+            name => Self::Image(name.to_owned()),
+        }
+    }
+
+    /// Whether it is this machine's own, and no image that anybody may name.
+    pub const fn is_local(&self) -> bool {
+        !matches!(self, Self::Image(_))
+    }
+}
+
+impl fmt::Display for RootFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(name) => f.write_str(name),
+            Self::Host => f.write_str("host"),
+            Self::Directory(path) | Self::Archive(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// A host directory in the container.
@@ -116,6 +157,10 @@ pub enum Network {
     /// A network of its own, with a way out.
     #[default]
     Private,
+    /// The same where it can be had, else the machine's own: only for sources of whoever runs the build.
+    PrivateOrHost,
+    /// The machine's own.
+    Host,
     /// None but loopback.
     None,
 }
@@ -154,6 +199,8 @@ pub enum Progress {
     },
     /// The container is being started.
     Starting,
+    /// Something works with a loss, which the build's record should say.
+    Warning(String),
 }
 
 /// One line of `doctor`.

@@ -44,6 +44,11 @@ impl Home {
         BuildDir { root: self.root.join("builds").join(uuid) }
     }
 
+    /// Combined artifacts of a batch, unless the user names another place.
+    pub fn batch_artifacts(&self, uuid: &str) -> PathBuf {
+        self.root.join("batches").join(uuid).join("artifacts")
+    }
+
     /// Puts the agent's binary where executors can mount it, once for each version of it.
     ///
     /// # Errors

@@ -366,7 +366,7 @@ fn journaled(event: &protocol::Event) -> Option<Event> {
         E::Paused(reason) => Event::Paused { reason },
         E::Resumed => Event::Resumed,
         E::Sample(sample) => Event::Sample(sample),
-        E::Ready { .. } | E::Done { .. } => return None,
+        E::Ready { .. } | E::StopAsked | E::Done { .. } => return None,
     })
 }
 

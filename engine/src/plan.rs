@@ -233,6 +233,9 @@ fn variables(request: &BuildRequest, spec: &Buildspec) -> Vec<EnvironmentVariabl
     for variable in request.project.environment.environment_variables.iter().chain(&request.environment) {
         all.insert(variable.name.clone(), variable.clone());
     }
+    for name in &request.secret_names {
+        all.shift_remove(name);
+    }
     all.into_values().collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use runspan_agent_protocol::Variable;
 use serde::{Deserialize, Serialize};
 
 use crate::build::AutoRetry;
@@ -27,6 +28,11 @@ pub struct BuildRequest {
     pub compute_type: Option<String>,
     /// `environmentVariablesOverride`.
     pub environment: Vec<EnvironmentVariable>,
+    /// Variables whose values are masked wherever they appear; they beat all others, and are never written down.
+    #[serde(skip)]
+    pub secrets: Vec<Variable>,
+    /// The names of [`Self::secrets`], which are written down.
+    pub secret_names: Vec<String>,
     /// `privilegedModeOverride`. Privileged mode is also never given without [`Grants::privileged`].
     pub privileged: Option<bool>,
     /// What the operator of this machine allows.
@@ -49,6 +55,14 @@ pub struct BuildRequest {
     pub batch: Option<BatchMember>,
     /// Position in a chain of retries.
     pub retry: AutoRetry,
+}
+
+impl BuildRequest {
+    /// The name of a secret whose value is gone, as when a build is retried later.
+    pub fn lost_secret(&self) -> Option<&str> {
+        let is_lost = |name: &&String| self.secrets.iter().all(|secret| secret.name != **name);
+        self.secret_names.iter().find(is_lost).map(String::as_str)
+    }
 }
 
 /// Which buildspec.
@@ -87,6 +101,10 @@ pub struct Grants {
     pub engine_socket: bool,
     /// Git sources may be repositories of this machine.
     pub local_repositories: bool,
+    /// The build may see this machine's own root, or a directory or archive of it, as `/`.
+    pub local_roots: bool,
+    /// The build may use the machine's network where it cannot have one of its own.
+    pub host_network: bool,
 }
 
 /// A build's place in a batch.
@@ -98,4 +116,23 @@ pub struct BatchMember {
     pub identifier: String,
     /// Of a fanout: this shard and how many there are.
     pub shard: Option<(u32, u32)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_never_written_down() {
+        let request = BuildRequest {
+            secrets: vec![Variable::new("TOKEN", "s3cr3t")],
+            secret_names: vec!["TOKEN".into()],
+            ..BuildRequest::default()
+        };
+        assert_eq!(request.lost_secret(), None);
+        let kept = serde_json::to_string(&request).unwrap();
+        assert!(!kept.contains("s3cr3t") && !format!("{request:?}").contains("s3cr3t"), "{kept}");
+        let later: BuildRequest = serde_json::from_str(&kept).unwrap();
+        assert_eq!(later.lost_secret(), Some("TOKEN"));
+    }
 }

@@ -2,26 +2,29 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use clap::{Args, ValueEnum};
-use runspan_buildspec::{Diagnostic, Severity, parse_bytes, render, report};
+use runspan_buildspec::{Diagnostic, Severity, parse_bytes, render, report, strict_aws};
+use runspan_pipelines::Selection;
 use walkdir::WalkDir;
 
 use crate::console;
 use crate::exit_code::Exit;
 use crate::failure::Failure;
+use crate::parallel;
+use crate::translators::SourceFile;
 
-/// Say what is wrong with buildspecs.
+/// Say what is wrong with buildspecs, and with files that become one.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Buildspecs, and directories in which every buildspec*.yml is one.
+    /// Buildspecs, workflows, Jenkinsfiles and bitbucket-pipelines.yml; directories in which every buildspec*.yml is
+    /// one.
     #[arg(required = true, value_name = "FILE")]
     paths: Vec<PathBuf>,
+    /// Say too which lines of a buildspec AWS CodeBuild itself does not take, though runspan does.
+    #[arg(long)]
+    strict_aws: bool,
     /// How findings are printed.
     #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
     format: CheckFormat,
@@ -56,7 +59,7 @@ impl Checked {
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let files = buildspecs(&args.paths)?;
     let shown = args.format == CheckFormat::Human;
-    let checked = check_all(&files, shown)?;
+    let checked = check_all(&files, shown, args.strict_aws)?;
     let found = || {
         checked
             .iter()
@@ -118,36 +121,16 @@ fn is_buildspec_name(path: &Path) -> bool {
 }
 
 /// Checks files on every processor; the results are in the files' order.
-fn check_all(files: &[PathBuf], shown: bool) -> Result<Vec<Checked>, Failure> {
+fn check_all(files: &[PathBuf], shown: bool, strict: bool) -> Result<Vec<Checked>, Failure> {
     let color = console::colors(io::stdout().is_terminal());
-    let next = AtomicUsize::new(0);
-    let all = Mutex::new(Vec::with_capacity(files.len()));
-    let work = || {
-        let mut mine = Vec::new();
-        while let Some((index, file)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            files.get(index).map(|file| (index, file))
-        } {
-            mine.push((index, check_file(file, shown, color)));
-        }
-        all.lock().unwrap_or_else(PoisonError::into_inner).append(&mut mine);
-    };
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(files.len());
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(work);
-        }
-    });
-    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-    all.sort_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, checked)| checked).collect()
+    parallel::each(files, |file| check_file(file, shown, strict, color)).into_iter().collect()
 }
 
-fn check_file(file: &Path, shown: bool, color: bool) -> Result<Checked, Failure> {
+fn check_file(file: &Path, shown: bool, strict: bool, color: bool) -> Result<Checked, Failure> {
     let name = file.to_string_lossy().into_owned();
     let bytes =
         fs::read(file).map_err(|error| Failure::input(format!("{name} cannot be read")).because(&error))?;
-    let diagnostics = parse_bytes(&bytes).diagnostics;
+    let diagnostics = diagnose(file, &bytes, strict);
     let mut text = String::new();
     if shown && !diagnostics.is_empty() {
         let source = String::from_utf8_lossy(&bytes);
@@ -157,6 +140,19 @@ fn check_file(file: &Path, shown: bool, color: bool) -> Result<Checked, Failure>
         }
     }
     Ok(Checked { name, diagnostics, shown: text })
+}
+
+/// What is wrong with a buildspec, or with a file that becomes one.
+fn diagnose(file: &Path, bytes: &[u8], strict: bool) -> Vec<Diagnostic> {
+    if let Some(foreign) = SourceFile::of(file, bytes) {
+        return foreign.translate(&Selection::default()).diagnostics;
+    }
+    let mut found = parse_bytes(bytes).diagnostics;
+    if strict {
+        found.extend(strict_aws(&String::from_utf8_lossy(bytes)));
+        found.sort_by_key(|diagnostic| diagnostic.span.map(|span| span.start));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -178,14 +174,14 @@ mod tests {
         let files = buildspecs(&[place.path().to_owned()]).unwrap();
         let names: Vec<_> = files.iter().map(|file| file.strip_prefix(place.path()).unwrap()).collect();
         assert_eq!(names, [Path::new("a/buildspec-test.yaml"), Path::new("b/buildspec.yml")]);
-        let checked = check_all(&files, true).unwrap();
+        let checked = check_all(&files, true, false).unwrap();
         assert_eq!(checked[0].count(Severity::Error), 1);
         assert!(checked[0].shown.contains("buildspec-test.yaml:2"), "{}", checked[0].shown);
         assert_eq!((checked[1].diagnostics.len(), checked[1].shown.as_str()), (0, ""));
         assert_eq!(verdict(&checked), "2 files checked: 1 error, 0 warnings");
         assert!(
             buildspecs(&[place.path().join("a/.git/empty")])
-                .is_ok_and(|files| check_all(&files, true).is_err())
+                .is_ok_and(|files| check_all(&files, true, false).is_err())
         );
     }
 }

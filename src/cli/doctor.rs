@@ -40,6 +40,7 @@ pub(super) async fn doctor(args: DoctorArgs, config: Config) -> Result<Exit, Fai
         Ok(journal) => {
             checks.extend(state(journal.home().root()));
             checks.push(left_builds(&journal));
+            checks.extend(connect(args.executor, &config, &journal).await?.check().await);
         }
         Err(failure) => checks.push(bad(
             "state directory",
@@ -47,7 +48,6 @@ pub(super) async fn doctor(args: DoctorArgs, config: Config) -> Result<Exit, Fai
             "set RUNSPAN_HOME to a directory that you can write",
         )),
     }
-    checks.extend(connect(args.executor).await?.check().await);
     match args.format {
         Format::Human => console::print(&human(&checks)),
         Format::Json => console::print(&format!("{:#}\n", machine(&checks))),

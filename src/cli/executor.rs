@@ -4,9 +4,20 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use runspan_docker::DockerExecutor;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress};
+use runspan_engine::journal::Journal;
+use runspan_engine::{
+    Check, Container, ContainerEnd, Executor, ExecutorError, NetworkError, Placement, PrivateNetwork,
+    Progress, RootFs,
+};
+use runspan_network::{HostNetwork, Settings};
+use runspan_sandbox::SandboxExecutor;
 
+use super::auto::Auto;
+use crate::config::Config;
 use crate::failure::Failure;
+
+/// Name of the executor on a container engine.
+pub(super) const DOCKER: &str = "docker";
 
 /// `--executor`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -16,27 +27,76 @@ pub(crate) enum Choice {
     Auto,
     /// Docker, or podman's compatible socket.
     Docker,
-    /// No container engine at all (not in this version).
+    /// Namespaces and overlays of this very program; no container engine.
     Sandbox,
 }
 
 /// Connects. An engine that does not answer fails a build's PROVISIONING, so that the build has a record.
-pub(crate) async fn connect(choice: Choice) -> Result<Arc<dyn Executor>, Failure> {
-    match choice {
-        Choice::Sandbox => Err(Failure::input("the sandbox executor is not in this version")
-            .help("use --executor docker, with Docker or podman running")),
-        Choice::Auto | Choice::Docker => match DockerExecutor::connect().await {
-            Ok(docker) => Ok(Arc::new(docker)),
-            Err(ExecutorError::Unreachable { engine, reason, remedy }) => {
-                Ok(Arc::new(Unreachable { engine, reason, remedy }))
-            }
-            Err(error) => Err(error.into()),
+pub(crate) async fn connect(
+    choice: Choice,
+    config: &Config,
+    journal: &Journal,
+) -> Result<Arc<dyn Executor>, Failure> {
+    let networks = Networks(Settings { range: config.network_range, ..Settings::default() });
+    Ok(match choice {
+        Choice::Docker => match docker(&networks).await? {
+            Ok(docker) => Arc::new(docker),
+            Err(unreachable) => Arc::new(unreachable),
         },
+        Choice::Sandbox => Arc::new(sandbox(config, journal, networks)),
+        Choice::Auto => {
+            let sandbox = sandbox(config, journal, networks.clone());
+            Arc::new(Auto::new(sandbox, networks, may_have_left_containers(journal)?))
+        }
+    })
+}
+
+fn sandbox(config: &Config, journal: &Journal, networks: Networks) -> SandboxExecutor {
+    let open = move || networks.open();
+    let images = config.image_settings();
+    let sandbox =
+        SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(open), images);
+    sandbox.warm_up();
+    sandbox
+}
+
+/// The container engine of this environment.
+pub(super) async fn docker(
+    networks: &Networks,
+) -> Result<Result<DockerExecutor, Unreachable>, ExecutorError> {
+    match DockerExecutor::connect().await {
+        Ok(docker) => Ok(Ok(match networks.open() {
+            Ok(network) => docker.with_network(network),
+            // The engine has networks of its own.
+            Err(_) => docker,
+        })),
+        Err(ExecutorError::Unreachable { engine, reason, remedy }) => {
+            Ok(Err(Unreachable { engine, reason, remedy }))
+        }
+        Err(error) => Err(error),
     }
 }
 
+/// Private networks, opened when something needs one.
+#[derive(Clone, Debug)]
+pub(super) struct Networks(Settings);
+
+impl Networks {
+    fn open(&self) -> Result<Arc<dyn PrivateNetwork>, NetworkError> {
+        Ok(Arc::new(HostNetwork::open(self.0.clone())?))
+    }
+}
+
+/// Whether a build that has not ended may have something on a container engine.
+fn may_have_left_containers(journal: &Journal) -> Result<bool, Failure> {
+    Ok(journal.unfinished()?.iter().any(|stored| match &stored.placement {
+        Some(placement) => placement.executor == DOCKER,
+        None => !RootFs::named(&stored.build.environment.image).is_local(),
+    }))
+}
+
 /// An engine that does not answer.
-struct Unreachable {
+pub(super) struct Unreachable {
     engine: String,
     reason: String,
     remedy: String,
@@ -52,7 +112,7 @@ impl Unreachable {
 #[async_trait::async_trait]
 impl Executor for Unreachable {
     fn name(&self) -> &'static str {
-        "docker"
+        DOCKER
     }
 
     async fn place(

@@ -49,8 +49,7 @@ fn explain_buildspec(request: &BuildRequest, color: bool) -> Option<String> {
         Err((path, error)) => {
             let shown = path.display();
             let failure = if error.kind() == io::ErrorKind::NotFound {
-                Failure::input(format!("there is no buildspec at {shown}"))
-                    .help("write one, or name another with --buildspec FILE")
+                Failure::input(format!("there is no buildspec at {shown}")).help(instead_of(&path))
             } else {
                 Failure::input(format!("the buildspec {shown} cannot be read")).because(&error)
             };
@@ -62,6 +61,18 @@ fn explain_buildspec(request: &BuildRequest, color: bool) -> Option<String> {
     let errors: Vec<_> =
         parsed.diagnostics.iter().filter(|found| found.severity() == Severity::Error).collect();
     (!errors.is_empty()).then(|| explain_errors(&errors, &name, &text, color))
+}
+
+/// What to do where a directory has no buildspec: it may have something that becomes one.
+fn instead_of(buildspec: &Path) -> String {
+    let beside = |name: &&&str| buildspec.with_file_name(name).is_file();
+    match ["bitbucket-pipelines.yml", "Jenkinsfile"].iter().find(beside) {
+        Some(name) => format!(
+            "build {} itself: name it instead of its directory",
+            buildspec.with_file_name(name).display()
+        ),
+        None => "write one, or name another with --buildspec FILE".into(),
+    }
 }
 
 /// Diagnostics as `check` shows them, each with CodeBuild's own words.

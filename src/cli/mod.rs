@@ -1,13 +1,16 @@
 //! The command line.
 
+mod auto;
 mod builds;
 mod check;
 mod completions;
 mod doctor;
 mod executor;
 mod explain;
+mod images;
 mod run;
 mod shell;
+mod translate;
 mod watch;
 
 use std::fmt::Write as _;
@@ -32,9 +35,14 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Say what is wrong with buildspecs.
     Check(check::CheckArgs),
+    /// Turn a workflow, a Jenkinsfile or a bitbucket-pipelines.yml into a buildspec.
+    Translate(translate::TranslateArgs),
     /// Look at builds, stop them, run them again.
     #[command(subcommand)]
     Builds(builds::BuildsCommand),
+    /// Look at the images that the sandbox keeps, fetch them, remove them.
+    #[command(subcommand)]
+    Images(images::ImagesCommand),
     /// Open a shell inside a running or paused build.
     Shell(shell::ShellArgs),
     /// Say what works on this machine, and what to do about the rest.
@@ -62,7 +70,7 @@ fn command() -> clap::Command {
         let _ = writeln!(environment, "  {name:<width$}  {meaning}");
     }
     environment.push_str(
-        "\nExit status: 0 succeeded; 1 the build failed; 2 bad input or usage; 3 the infrastructure failed; 130 stopped.",
+        "\nExit status: 0 succeeded; 1 the build failed; 2 bad input or usage; 3 the infrastructure failed;\n4 `translate` left work to a person; 130 stopped.",
     );
     Cli::command().after_help(environment)
 }
@@ -79,7 +87,9 @@ impl Cli {
         match self.command {
             Command::Run(args) => block_on(run::run(*args, Config::load()?)),
             Command::Check(args) => check::check(&args),
+            Command::Translate(args) => translate::translate(&args),
             Command::Builds(command) => builds::builds(command, &Config::load()?),
+            Command::Images(command) => images::images(command, &Config::load()?),
             Command::Shell(args) => block_on(shell::shell(args, Config::load()?)),
             Command::Doctor(args) => block_on(doctor::doctor(args, Config::load()?)),
             Command::Conformance(args) => Ok(crate::conformance::run(&args)),

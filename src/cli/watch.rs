@@ -59,9 +59,9 @@ impl Session {
         })?;
         let live = if output.quiet { Live::none() } else { Live::on_terminal() };
         let placing = live.clone();
-        let supervisor =
-            Supervisor::new(Arc::clone(&journal), connect(choice).await?, agent, config.region.clone())
-                .with_progress(Arc::new(move |_, progress| placing.placing(&progress)));
+        let executor = connect(choice, config, &journal).await?;
+        let supervisor = Supervisor::new(Arc::clone(&journal), executor, agent, config.region.clone())
+            .with_progress(Arc::new(move |_, progress| placing.placing(&progress)));
         Ok(Self { journal, supervisor, output, live })
     }
 

@@ -103,6 +103,8 @@ impl Live {
                 }
                 bar.set_position(*done);
             }
+            // The build's record says it.
+            Progress::Warning(_) => {}
             Progress::Starting => {
                 if let Some(bar) = pull.take() {
                     bar.finish_and_clear();
@@ -114,11 +116,6 @@ impl Live {
 
     /// Shows what an event changes.
     pub(crate) fn event(&self, event: &StoredEvent) {
-        if let Event::Warning { message } = &event.event {
-            // A warning is not progress: it is told without a terminal too.
-            self.note(&format!("warning: {}", message.trim_end()));
-            return;
-        }
         let Some(view) = &self.0 else { return };
         let mut now = view.now.lock().unwrap_or_else(PoisonError::into_inner);
         match &event.event {

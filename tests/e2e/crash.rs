@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::harness::{BUSYBOX, Home, Running, home, leftovers, normalise};
+use crate::harness::{BUSYBOX, Home, Running, home, normalise};
 
 /// Some seconds of output in every phase, with artifacts and exported variables.
 const TALKATIVE: &str = r#"version: 0.2
@@ -98,7 +98,7 @@ fn a_record_says_that_its_supervisor_died_and_the_next_run_sweeps() {
     running.wait_for("\nbuild 31\n");
     let build = home.build();
     running.kill();
-    assert_ne!(leftovers(&build), Vec::<String>::new(), "the container was there");
+    assert_ne!(home.leftovers(&build), Vec::<String>::new(), "the container was there");
     home.runspan(["builds", "show", &build]).finish().exited(0).printed(&[
         "IN_PROGRESS",
         "supervis",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
-use crate::harness::{BUSYBOX, DEBIAN, Home, IMAGES, home};
+use crate::harness::{BUSYBOX, DEBIAN, Home, IMAGES, SANDBOX, home};
 
 fn one_command(home: &Home, command: &str) -> PathBuf {
     let text = serde_json::json!({ "version": "0.2", "phases": { "build": { "commands": [command] } } });
@@ -34,11 +34,17 @@ fn no_buildspec() {
 fn no_image() {
     let Some(home) = home() else { return };
     let source = one_command(&home, "echo hello");
-    home.runspan(["run"]).arg(&source).finish().exited(2).explained(&[
-        "--image",
-        "RUNSPAN_IMAGE",
-        "--project",
-    ]);
+    if SANDBOX {
+        // The machine's own root.
+        home.runspan(["run"]).arg(&source).finish().exited(0).printed(&["\nhello\n"]);
+        assert_eq!(home.record(&home.build()).0["environment"]["image"], "host");
+    } else {
+        home.runspan(["run", "--executor", "docker"]).arg(&source).finish().exited(2).explained(&[
+            "--image",
+            "RUNSPAN_IMAGE",
+            "--project",
+        ]);
+    }
     home.assert_nothing_left();
 }
 
@@ -102,12 +108,19 @@ fn an_unknown_image() {
 #[test]
 fn a_dead_engine() {
     let Some(home) = home() else { return };
+    if SANDBOX {
+        return;
+    }
     let source = one_command(&home, "echo hello");
     let socket = home.path("dead.sock");
     drop(UnixListener::bind(&socket).unwrap());
     let host = format!("unix://{}", socket.display());
     home.run(&source, BUSYBOX).env("DOCKER_HOST", &host).finish().exited(3).explained(&["dead.sock"]);
-    home.runspan(["doctor"]).env("DOCKER_HOST", &host).finish().exited(3).printed(&["dead.sock"]);
+    home.runspan(["doctor", "--executor", "docker"])
+        .env("DOCKER_HOST", &host)
+        .finish()
+        .exited(3)
+        .printed(&["dead.sock"]);
     home.assert_nothing_left();
 }
 

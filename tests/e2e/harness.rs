@@ -32,6 +32,9 @@ pub(crate) const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at something that gives no signal when it changes.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Whether the sandbox is under test, and not a container engine: this program is built once for each.
+pub(crate) const SANDBOX: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"e2e_sandbox");
+
 /// A state directory, and a place for whatever else a test writes. Containers that a failed test left are removed.
 pub(crate) struct Home {
     root: TempDir,
@@ -53,6 +56,12 @@ pub(crate) fn home() -> Option<Home> {
 }
 
 fn engine_is_ready() -> Result<(), String> {
+    if SANDBOX {
+        return match IMAGES.iter().map(|image| root(image)).find(|root| !root.is_dir()) {
+            Some(root) => Err(format!("no root {}; make it with tests/images/make", root.display())),
+            None => Ok(()),
+        };
+    }
     let answered = |arguments: &[&str]| {
         Command::new("docker").args(arguments).output().is_ok_and(|output| output.status.success())
     };
@@ -104,7 +113,11 @@ impl Home {
 
     /// `run` of this directory or file on this image.
     pub(crate) fn run(&self, source: impl AsRef<Path>, image: &str) -> Run {
-        self.runspan([OsStr::new("run"), source.as_ref().as_os_str()]).args(["--image", image])
+        let run = self.runspan([OsStr::new("run"), source.as_ref().as_os_str()]);
+        match SANDBOX && IMAGES.contains(&image) {
+            true => run.args(["--executor", "sandbox", "--image"]).arg(root(image)),
+            false => run.args(["--executor", if SANDBOX { "sandbox" } else { "docker" }, "--image", image]),
+        }
     }
 
     /// The uuids of the builds this state directory knows, oldest first.
@@ -141,12 +154,31 @@ impl Home {
         shown.text()
     }
 
+    /// Everything that is still there of a build.
+    pub(crate) fn leftovers(&self, build: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        if SANDBOX {
+            let directory = self.state.join("sandbox").join(build);
+            found.extend(directory.exists().then(|| format!("sandbox {}", directory.display())));
+            found.extend(in_kernel(build));
+        } else {
+            found.extend(in_engine(build));
+        }
+        // The kernel takes interfaces away in its own time.
+        let end = Instant::now() + Duration::from_secs(3);
+        while !interfaces(build).is_empty() && Instant::now() < end {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        found.extend(interfaces(build));
+        found
+    }
+
     /// Fails unless every build is complete and no container, network, volume or mount remains of any.
     pub(crate) fn assert_nothing_left(&self) {
         for build in self.builds() {
             let record = self.record(&build);
             assert_eq!(record.0["buildComplete"], true, "the record of {build} is complete: {record}");
-            assert_eq!(leftovers(&build), Vec::<String>::new(), "left of {build}");
+            assert_eq!(self.leftovers(&build), Vec::<String>::new(), "left of {build}");
         }
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let below: Vec<_> = mounts
@@ -164,9 +196,13 @@ impl Drop for Home {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for build in self.builds() {
-                for line in leftovers(&build) {
+                for line in self.leftovers(&build) {
                     let (kind, id) = line.split_once(' ').unwrap_or_default();
-                    let _ = docker(&[kind, "rm", "--force", id]);
+                    match kind {
+                        "process" => drop(Command::new("kill").args(["-9", id]).output()),
+                        "sandbox" | "cgroup" => {}
+                        kind => drop(docker(&[kind, "rm", "--force", id])),
+                    }
                 }
             }
         }
@@ -174,7 +210,7 @@ impl Drop for Home {
 }
 
 /// Everything the engine still has of a build: `container ID`, `network ID`, `volume NAME`.
-pub(crate) fn leftovers(build: &str) -> Vec<String> {
+fn in_engine(build: &str) -> Vec<String> {
     let label = format!("label=dev.runspan.attempt={build}");
     let all = [
         ("container", vec!["container", "ls", "--all", "--quiet", "--filter", &label]),
@@ -186,6 +222,52 @@ pub(crate) fn leftovers(build: &str) -> Vec<String> {
             docker(command).lines().map(|id| format!("{kind} {id}")).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Asks the container of a build to stop, as `docker stop` does: its first process gets SIGTERM.
+pub(crate) fn stop_container(build: &str) {
+    if !SANDBOX {
+        docker(&["stop", "--time", "60", &format!("runspan-{build}")]);
+        return;
+    }
+    for line in in_kernel(build) {
+        if let Some(id) = line.strip_prefix("process ") {
+            Command::new("kill").args(["-TERM", id]).output().unwrap();
+        }
+    }
+}
+
+/// The host's ends of a build's private network: `interface NAME`.
+fn interfaces(build: &str) -> Vec<String> {
+    let all = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    all.filter(|entry| {
+        fs::read_to_string(entry.path().join("ifalias")).is_ok_and(|alias| alias.trim_end().ends_with(build))
+    })
+    .map(|entry| format!("interface {}", entry.file_name().display()))
+    .collect()
+}
+
+/// Everything the kernel still has of a build: `process ID`, `cgroup PATH`.
+fn in_kernel(build: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let id = entry.file_name().into_string().unwrap_or_default();
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.ends_with(format!("--attempt\0{build}\0").as_bytes()) {
+            found.push(format!("process {id}"));
+        }
+    }
+    let mut groups = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(group) = groups.pop() {
+        if group.ends_with(format!("runspan-{build}")) {
+            found.push(format!("cgroup {}", group.display()));
+        }
+        let below = fs::read_dir(group).into_iter().flatten().flatten();
+        groups.extend(
+            below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()),
+        );
+    }
+    found
 }
 
 /// What the engine's command prints.
@@ -204,6 +286,15 @@ pub(crate) fn wait_until<T>(what: &str, limit: Duration, mut look: impl FnMut() 
         assert!(Instant::now() < end, "waited {limit:?} in vain until {what}");
         std::thread::sleep(LOOK_AGAIN);
     }
+}
+
+/// The root of a test image, as `tests/images/make` keeps it.
+pub(crate) fn root(image: &str) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"));
+    let name = image.rsplit('/').next().unwrap_or_default();
+    cache.join("runspan-tests/roots").join(name)
 }
 
 /// A directory of `examples/`.

@@ -7,6 +7,7 @@
 
 mod concurrency;
 mod crash;
+mod escapes;
 mod examples;
 mod faults;
 mod harness;

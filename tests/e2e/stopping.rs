@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{BUSYBOX, IMAGES, home};
+use crate::harness::{BUSYBOX, IMAGES, home, stop_container};
 
 /// A build that would go on for an hour, with children that will not hear of TERM.
 const ENDLESS: &str = "version: 0.2
@@ -63,6 +63,20 @@ fn a_build_is_stopped_from_another_process() {
     assert_eq!(home.record(&build).status(), "STOPPED");
     running.finish().exited(130);
     home.runspan(["builds", "stop", &build]).finish().exited(0);
+    home.assert_nothing_left();
+}
+
+#[test]
+fn a_stopped_container_is_a_stopped_build() {
+    let Some(home) = home() else { return };
+    let source = home.source("endless", [("buildspec.yml", ENDLESS)]);
+    let running = home.run(&source, BUSYBOX).start();
+    running.wait_for("\ndeaf\n");
+    stop_container(&home.build());
+    running.finish().did_not_print("\nnor is post_build");
+    let record = home.record(&home.build());
+    assert_eq!(record.status(), "STOPPED");
+    assert!(record.phases().contains(&"BUILD STOPPED".to_owned()), "{record}");
     home.assert_nothing_left();
 }
 

@@ -25,7 +25,7 @@ impl Endpoint {
 }
 
 /// The environment, so that tests need not change the process's own.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// The endpoints to try, in order: `DOCKER_HOST`, else the current docker context, else the usual sockets of
 /// Docker and podman. An explicit choice is the only candidate.

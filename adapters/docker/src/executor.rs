@@ -1,6 +1,6 @@
 //! The five verbs.
 
-use std::time::Duration;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -9,16 +9,20 @@ use bollard::{
     query_parameters::{InspectContainerOptions, KillContainerOptions, WaitContainerOptions},
 };
 use futures_util::StreamExt;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, Progress};
+use runspan_engine::{
+    Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, PrivateNetwork, Progress,
+    Resolver, RootFs,
+};
 use tokio::time::Instant;
 
 use crate::{
     check,
     endpoint::{Endpoint, config_dir},
-    engine::{self, Engine},
-    making::{Making, Plan},
+    engine::{self, Engine, Product},
+    join,
+    making::{self, Making, Plan},
     remove::Kind,
-    spec,
+    spec::{self, Connection},
 };
 
 /// How long [`Executor::observe`] waits for an engine that went away to come back.
@@ -26,9 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// An engine, connected.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DockerExecutor {
     engine: Engine,
+    /// Private networks, where the engine's containers can be joined to them.
+    network: Option<Arc<dyn PrivateNetwork>>,
 }
 
 impl DockerExecutor {
@@ -38,7 +44,7 @@ impl DockerExecutor {
     /// # Errors
     /// [`ExecutorError::Unreachable`], with the remedy.
     pub async fn connect() -> Result<Self, ExecutorError> {
-        Ok(Self { engine: Engine::find(&environment).await? })
+        Ok(Self { engine: Engine::find(&environment).await?, network: None })
     }
 
     /// Connects to the engine at an address, as in `unix:///var/run/docker.sock`.
@@ -46,8 +52,44 @@ impl DockerExecutor {
     /// # Errors
     /// [`ExecutorError::Unreachable`], with the remedy.
     pub async fn connect_to(url: &str) -> Result<Self, ExecutorError> {
-        Ok(Self { engine: Engine::connect(Endpoint::new(url, "given")).await? })
+        Ok(Self { engine: Engine::connect(Endpoint::new(url, "given")).await?, network: None })
     }
+
+    /// Joins builds to private networks, which are made sooner than the engine's own, where the engine is on this
+    /// machine. Elsewhere nothing changes.
+    pub fn with_network(mut self, network: Arc<dyn PrivateNetwork>) -> Self {
+        let is_within_reach = self.engine.endpoint.socket().is_some_and(join::is_within_reach);
+        self.network = is_within_reach.then_some(network);
+        self
+    }
+
+    /// Whether the engine has an image without pulling it.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn has_image(&self, name: &str) -> Result<bool, ExecutorError> {
+        self.engine.has(name).await
+    }
+
+    /// Private networks and how names are resolved there, where this machine turns out to have all they need. Not
+    /// with podman, whose containers without a network have no file of host names.
+    async fn private_network(&self) -> Option<(&Arc<dyn PrivateNetwork>, Resolver)> {
+        let network = self.network.as_ref()?;
+        let (about, resolver) = tokio::join!(self.engine.about(), join::prepare(network));
+        (about.ok()?.product == Product::Docker).then_some((network, resolver.ok()?))
+    }
+}
+
+impl std::fmt::Debug for DockerExecutor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let joins = self.network.is_some();
+        f.debug_struct("DockerExecutor").field("engine", &self.engine).field("joins", &joins).finish()
+    }
+}
+
+/// Where Docker's settings are, with its logins: `DOCKER_CONFIG`, or `.docker` at home.
+pub fn settings() -> Option<PathBuf> {
+    config_dir(&environment)
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -65,7 +107,10 @@ impl Executor for DockerExecutor {
         container: &Container,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placement, ExecutorError> {
-        let refused = |reason: String| ExecutorError::Start { image: container.image.clone(), reason };
+        let refused = |reason: String| ExecutorError::Start { image: container.root.to_string(), reason };
+        let RootFs::Image(image) = &container.root else {
+            return Err(refused("a container engine runs images alone; use --executor sandbox".into()));
+        };
         let socket = match (container.engine_socket, self.engine.endpoint.socket()) {
             (false, _) => None,
             (true, Some(socket)) => Some(socket),
@@ -75,17 +120,30 @@ impl Executor for DockerExecutor {
                 ));
             }
         };
-        let settings = config_dir(&environment);
+        let settings = settings();
         let login = container.registry_login.as_ref();
-        let image = self.engine.image(&container.image, login, settings.as_deref(), progress).await?;
+        let finding = self.engine.image(image, login, settings.as_deref(), progress);
+        let (image, private) = match container.network {
+            Network::Private | Network::PrivateOrHost => tokio::join!(finding, self.private_network()),
+            Network::None | Network::Host => (finding.await, None),
+        };
+        let image = image?;
         progress(Progress::Starting);
         let name = spec::resource_name(&container.attempt);
-        let (network, mode) = match container.network {
-            Network::Private => (Some(spec::network(&container.attempt)), name.as_str()),
-            Network::None => (None, "none"),
+        let (network, connection) = match (container.network, private) {
+            (Network::None, _) => (making::Network::None, Connection::None),
+            (Network::Host, _) => (making::Network::None, Connection::Host),
+            (Network::Private | Network::PrivateOrHost, Some((network, resolver))) => {
+                (making::Network::Private(Arc::clone(network)), Connection::Joined(resolver))
+            }
+            (Network::Private | Network::PrivateOrHost, None) => {
+                let network = spec::network(&container.attempt);
+                (making::Network::OfEngine(Box::new(network)), Connection::OfEngine(name.clone()))
+            }
         };
-        let body = spec::container(container, &image, mode, socket).map_err(refused)?;
-        let plan = Plan { container_name: name, container: body, network };
+        let body = spec::container(container, &image, &connection, socket).map_err(refused)?;
+        let plan =
+            Plan { attempt: container.attempt.clone(), container_name: name, container: body, network };
         Ok(Placement {
             executor: self.name().into(),
             container: Making::begin(self.engine.clone(), plan).finish().await?,
@@ -132,6 +190,13 @@ impl Executor for DockerExecutor {
         for left in self.engine.resources(Some(&placement.attempt)).await? {
             self.engine.remove(left.kind, &left.id).await?;
         }
+        if let Some(network) = &self.network {
+            let parted = join::part(network, &placement.attempt).await;
+            parted.map_err(|error| ExecutorError::Other {
+                doing: "removing the build's network".into(),
+                reason: error.to_string(),
+            })?;
+        }
         Ok(())
     }
 
@@ -151,6 +216,12 @@ impl Executor for DockerExecutor {
                 // One stubborn thing does not keep the others.
                 Err(error) => format!("could not remove {what}: {error}"),
             });
+        }
+        if let Some(network) = &self.network {
+            match network.sweep(is_live) {
+                Ok(lines) => removed.extend(lines),
+                Err(error) => removed.push(format!("could not remove networks of builds: {error}")),
+            }
         }
         Ok(removed)
     }

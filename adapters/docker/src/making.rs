@@ -1,31 +1,45 @@
-//! Network, container, start: all of it or nothing, also when the caller stops waiting.
+//! Container, network, start: all of it or nothing, also when the caller stops waiting.
+
+use std::sync::Arc;
 
 use bollard::{
     errors::Error,
     models::{ContainerCreateBody, NetworkCreateRequest},
     query_parameters::{CreateContainerOptions, StartContainerOptions},
 };
-use runspan_engine::ExecutorError;
+use runspan_engine::{ExecutorError, PrivateNetwork};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     engine::{self, Engine, Product},
+    join,
     remove::Kind,
 };
 
 /// What to make.
-#[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) attempt: String,
     pub(crate) container_name: String,
     pub(crate) container: ContainerCreateBody,
-    pub(crate) network: Option<NetworkCreateRequest>,
+    pub(crate) network: Network,
+}
+
+/// What is made beside the container.
+pub(crate) enum Network {
+    None,
+    /// A network of the engine.
+    OfEngine(Box<NetworkCreateRequest>),
+    /// Ours, which the running container is joined to.
+    Private(Arc<dyn PrivateNetwork>),
 }
 
 /// Ids of what was made so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 struct Made {
     network: Option<String>,
     container: Option<String>,
+    /// The network that the attempt may have been joined to.
+    joined: Option<(Arc<dyn PrivateNetwork>, String)>,
 }
 
 /// A plan being carried out in a task of its own, so that a caller who goes away in the middle of a request does not
@@ -77,7 +91,7 @@ async fn carry_out(engine: Engine, plan: Plan) -> Result<Made, ExecutorError> {
 
 impl Made {
     async fn make(&mut self, engine: &Engine, plan: Plan) -> Result<(), ExecutorError> {
-        let Plan { container_name, container, network } = plan;
+        let Plan { attempt, container_name, container, network } = plan;
         let image = container.image.clone().unwrap_or_default();
         let fail = |error: Error| {
             if engine::is_unreachable(&error) {
@@ -88,9 +102,11 @@ impl Made {
         let options = CreateContainerOptions { name: Some(container_name), ..Default::default() };
         let is_made = Notify::new();
         let make_network = async {
-            let made = match network {
-                Some(network) => engine.docker.create_network(network).await.map(|made| Some(made.id)),
-                None => Ok(None),
+            let made = match &network {
+                Network::OfEngine(network) => {
+                    engine.docker.create_network((**network).clone()).await.map(|made| Some(made.id))
+                }
+                Network::Private(_) | Network::None => Ok(None),
             };
             is_made.notify_one();
             made
@@ -102,12 +118,21 @@ impl Made {
             }
             engine.docker.create_container(Some(options), container).await
         };
-        let (network, container) = tokio::join!(make_network, make_container);
-        self.network = network.as_ref().ok().cloned().flatten();
+        let (made, container) = tokio::join!(make_network, make_container);
+        self.network = made.as_ref().ok().cloned().flatten();
         self.container = container.as_ref().ok().map(|made| made.id.clone());
-        network.map_err(fail)?;
+        made.map_err(fail)?;
         let container = container.map_err(fail)?.id;
-        engine.docker.start_container(&container, None::<StartContainerOptions>).await.map_err(fail)
+        if let Network::Private(network) = &network {
+            self.joined = Some((Arc::clone(network), attempt.clone()));
+        }
+        engine.docker.start_container(&container, None::<StartContainerOptions>).await.map_err(fail)?;
+        if let Network::Private(network) = network {
+            join::join(engine, &container, network, attempt)
+                .await
+                .map_err(|reason| ExecutorError::Start { image: image.clone(), reason })?;
+        }
+        Ok(())
     }
 
     /// Removes what was made; a sweep finds what cannot be removed now.
@@ -116,6 +141,9 @@ impl Made {
             if let Some(id) = id {
                 let _ = engine.remove(kind, id).await;
             }
+        }
+        if let Some((network, attempt)) = &self.joined {
+            let _ = join::part(network, attempt).await;
         }
     }
 }

@@ -3,16 +3,14 @@
 use std::{collections::HashMap, path::Path};
 
 use bollard::{
-    errors::Error, models::CreateImageInfo, models::ImageInspect, query_parameters::CreateImageOptions,
+    auth::DockerCredentials, errors::Error, models::CreateImageInfo, models::ImageInspect,
+    query_parameters::CreateImageOptions,
 };
 use futures_util::StreamExt;
+use runspan_engine::image::{Curated, ImageName, Login, Logins, Version};
 use runspan_engine::{ExecutorError, Progress, RegistryLogin};
 
-use crate::{
-    engine::{self, Engine},
-    image::{Curated, ImageName, Version},
-    login::{self, Logins},
-};
+use crate::engine::{self, Engine};
 
 /// An image the engine has.
 #[derive(Clone, Debug)]
@@ -29,6 +27,17 @@ pub(crate) struct Image {
 
 impl Engine {
     /// The image as configured; pulled when the engine does not have it.
+    pub(crate) async fn has(&self, configured: &str) -> Result<bool, ExecutorError> {
+        let Ok(configured) = ImageName::parse(configured) else { return Ok(false) };
+        if self.local(&configured).await?.is_some() {
+            return Ok(true);
+        }
+        match configured.curated() {
+            Some(Curated::Public(public)) => Ok(self.local(&public).await?.is_some()),
+            _ => Ok(false),
+        }
+    }
+
     pub(crate) async fn image(
         &self,
         configured: &str,
@@ -47,7 +56,7 @@ impl Engine {
                 None => public,
             },
             Some(Curated::Private) => {
-                return Err(ExecutorError::Image { reason: not_published(&configured) });
+                return Err(ExecutorError::Image { reason: configured.not_published() });
             }
         };
         self.pull(&source, login, docker_config, progress).await?;
@@ -73,7 +82,8 @@ impl Engine {
     ) -> Result<(), ExecutorError> {
         let registry = name.registry();
         let logins = docker_config.map(Logins::read).unwrap_or_default();
-        let credentials = login.map(|login| login::given(registry, login)).or_else(|| logins.find(registry));
+        let login = login.map(|login| Login { login: login.clone(), identity_token: None });
+        let credentials = login.or_else(|| logins.find(registry)).map(|login| credentials(registry, login));
         let anonymous = credentials.is_none();
         let version = match &name.version {
             Some(Version::Tag(version) | Version::Digest(version)) => version.clone(),
@@ -127,11 +137,14 @@ impl Image {
     }
 }
 
-fn not_published(name: &ImageName) -> String {
-    format!(
-        "{name} is in no public registry; build it from the Dockerfiles of aws/aws-codebuild-docker-images and tag \
-         it {name}, or use aws/codebuild/amazonlinux-x86_64-standard:5.0, which can be pulled"
-    )
+fn credentials(registry: &str, login: Login) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(login.login.username),
+        password: Some(login.login.password.reveal().to_owned()),
+        serveraddress: Some(registry.to_owned()),
+        identitytoken: login.identity_token.map(|token| token.reveal().to_owned()),
+        ..DockerCredentials::default()
+    }
 }
 
 /// The bytes of a pull, layer by layer.

@@ -7,7 +7,7 @@ use bollard::models::{
     MountVolumeOptions, NetworkCreateRequest,
 };
 use runspan_agent_protocol::layout;
-use runspan_engine::{Container, Limits};
+use runspan_engine::{Container, Limits, Resolver};
 
 use crate::{ATTEMPT_LABEL, pull::Image};
 
@@ -54,11 +54,24 @@ pub(crate) fn network(attempt: &str) -> NetworkCreateRequest {
     }
 }
 
+/// What the container has for a network when it starts.
+#[derive(Clone, Debug)]
+pub(crate) enum Connection {
+    /// Loopback alone.
+    None,
+    /// The host's own.
+    Host,
+    /// A network of the engine, by name.
+    OfEngine(String),
+    /// Loopback, and what is joined to it later; names are resolved like this.
+    Joined(Resolver),
+}
+
 /// The container of an attempt. `socket` is the engine's own, mounted when given.
 pub(crate) fn container(
     asked: &Container,
     image: &Image,
-    network_mode: &str,
+    connection: &Connection,
     socket: Option<&str>,
 ) -> Result<ContainerCreateBody, String> {
     let labels = labels(&asked.attempt);
@@ -81,15 +94,15 @@ pub(crate) fn container(
         user: Some("0".into()),
         working_dir: Some("/".into()),
         labels: Some(labels),
+        hostname: matches!(connection, Connection::Joined(_)).then(|| host_name(&asked.attempt)),
         healthcheck: image.has_health_check.then(no_health_check),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
-            network_mode: Some(network_mode.to_owned()),
             log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
             init: Some(false),
             ipc_mode: Some("private".into()),
             oom_score_adj: Some(OOM_SCORE_ADJ),
-            ..limited(asked.limits, hardened(asked.privileged))
+            ..limited(asked.limits, connected(connection, &asked.attempt, hardened(asked.privileged)))
         }),
         ..ContainerCreateBody::default()
     })
@@ -110,6 +123,29 @@ fn hardened(privileged: bool) -> HostConfig {
         security_opt: Some(vec!["no-new-privileges".into()]),
         ..HostConfig::default()
     }
+}
+
+fn connected(connection: &Connection, attempt: &str, config: HostConfig) -> HostConfig {
+    let mode = |mode: &str| Some(mode.to_owned());
+    match connection {
+        Connection::None => HostConfig { network_mode: mode("none"), ..config },
+        Connection::Host => HostConfig { network_mode: mode("host"), ..config },
+        Connection::OfEngine(network) => HostConfig { network_mode: mode(network), ..config },
+        Connection::Joined(resolver) => HostConfig {
+            network_mode: mode("none"),
+            dns: Some(resolver.servers.iter().map(ToString::to_string).collect()),
+            dns_search: Some(resolver.search.clone()),
+            dns_options: Some(resolver.options.clone()),
+            // As Debian does for a machine whose address may change.
+            extra_hosts: Some(vec![format!("{}:127.0.1.1", host_name(attempt))]),
+            ..config
+        },
+    }
+}
+
+/// The engine's own way is the container's id, which nobody knows before there is one.
+fn host_name(attempt: &str) -> String {
+    attempt.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>().to_ascii_lowercase()
 }
 
 fn limited(limits: Limits, config: HostConfig) -> HostConfig {
@@ -156,14 +192,14 @@ fn volume(path: &str, labels: &HashMap<String, String>) -> EngineMount {
 mod tests {
     use std::path::PathBuf;
 
-    use runspan_engine::{Mount, Network};
+    use runspan_engine::{Mount, Network, RootFs};
 
     use super::*;
 
     fn asked() -> Container {
         Container {
             attempt: "project:1234".into(),
-            image: "busybox".into(),
+            root: RootFs::Image("busybox".into()),
             registry_login: None,
             limits: Limits { memory_bytes: Some(3 << 30), cpus: Some(0.5), pids: 100 },
             privileged: false,
@@ -184,22 +220,43 @@ mod tests {
         }
     }
 
+    fn net() -> Connection {
+        Connection::OfEngine("net".into())
+    }
+
+    #[test]
+    fn names_are_resolved_where_the_engine_does_not_do_it() {
+        let resolver = Resolver {
+            servers: vec!["192.0.2.1".parse().unwrap()],
+            search: vec!["example.test".into()],
+            options: vec!["ndots:2".into()],
+        };
+        let body = container(&asked(), &image(), &Connection::Joined(resolver), None).unwrap();
+        let host = body.host_config.unwrap();
+        assert_eq!(body.hostname.as_deref(), Some("project1234"));
+        assert_eq!(host.extra_hosts, Some(vec!["project1234:127.0.1.1".into()]));
+        assert_eq!((host.network_mode.as_deref(), host.dns), (Some("none"), Some(vec!["192.0.2.1".into()])));
+        assert_eq!(host.dns_search, Some(vec!["example.test".into()]));
+        let body = container(&asked(), &image(), &net(), None).unwrap();
+        assert_eq!((body.hostname, body.host_config.unwrap().dns), (None, None));
+    }
+
     #[test]
     fn a_build_is_hardened_and_a_privileged_one_is_not() {
-        let host = container(&asked(), &image(), "net", None).unwrap().host_config.unwrap();
+        let host = container(&asked(), &image(), &net(), None).unwrap().host_config.unwrap();
         assert_eq!(host.privileged, None);
         assert_eq!(host.cap_drop, Some(vec!["ALL".into()]));
         assert_eq!(host.security_opt, Some(vec!["no-new-privileges".into()]));
         assert_eq!((host.memory, host.memory_swap), (Some(3 << 30), Some(3 << 30)));
         assert_eq!((host.nano_cpus, host.pids_limit), (Some(500_000_000), Some(100)));
         let asked = Container { privileged: true, ..asked() };
-        let host = container(&asked, &image(), "net", None).unwrap().host_config.unwrap();
+        let host = container(&asked, &image(), &net(), None).unwrap().host_config.unwrap();
         assert_eq!((host.privileged, host.cap_drop, host.security_opt), (Some(true), None, None));
     }
 
     #[test]
     fn every_volume_is_labelled_and_no_target_is_mounted_twice() {
-        let body = container(&asked(), &image(), "net", Some("/run/user/7/docker.sock")).unwrap();
+        let body = container(&asked(), &image(), &net(), Some("/run/user/7/docker.sock")).unwrap();
         let mounts = body.host_config.unwrap().mounts.unwrap();
         let targets: Vec<_> = mounts.iter().filter_map(|mount| mount.target.as_deref()).collect();
         assert_eq!(
@@ -214,7 +271,7 @@ mod tests {
     #[test]
     fn a_relative_host_path_is_refused() {
         let asked = Container { run_dir: PathBuf::from("run"), ..asked() };
-        assert!(container(&asked, &image(), "net", None).unwrap_err().contains("must be absolute"));
+        assert!(container(&asked, &image(), &net(), None).unwrap_err().contains("must be absolute"));
     }
 
     #[test]

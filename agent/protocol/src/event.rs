@@ -11,6 +11,8 @@ pub enum Event {
         /// Memory limit it found for itself, in bytes.
         memory_limit: Option<u64>,
     },
+    /// Somebody asked the container to stop, as `docker stop` does.
+    StopAsked,
     /// A command begins.
     CommandStarted {
         /// Position in its list, from 0.

@@ -90,6 +90,18 @@ fn the_builds_own_time_ends_it() {
 }
 
 #[test]
+fn a_term_from_outside_is_told_and_ends_nothing_by_itself() {
+    let mut rig = Rig::configured(|_| {});
+    let run = rig.send(Verb::RunPhase(phase(&["echo started; sleep 1; echo ended"], &[] as &[&str])));
+    rig.wait_for_log("\nstarted\n");
+    let agent = rustix::process::Pid::from_raw(rig.agent_id().cast_signed()).unwrap();
+    rustix::process::kill_process(agent, rustix::process::Signal::TERM).unwrap();
+    rig.wait_for("the wish to stop", |events| events.contains(&Event::StopAsked).then_some(()));
+    assert_eq!(rig.done(run), Ok(Reply::Phase(PhaseEnd::Succeeded)));
+    assert!(rig.finish().success());
+}
+
+#[test]
 fn a_stop_ends_an_evaluation() {
     let mut rig = Rig::configured(|_| {});
     let id = rig.send(Verb::Evaluate(vec!["$(echo begun >&2; sleep 1000)".into()]));

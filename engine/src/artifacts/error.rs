@@ -38,6 +38,16 @@ pub enum ArtifactError {
         /// Why not.
         source: io::Error,
     },
+    /// An artifact of a batch's build cannot be taken over.
+    #[error("cannot combine the artifact of {identifier}: {}: {source}", path.display())]
+    Combine {
+        /// The task.
+        identifier: String,
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The stream from the build failed.
     #[error("artifact `{name}` did not arrive whole: {source}")]
     Stream {

@@ -155,7 +155,7 @@ fn parts(key: &str, packaging: Packaging) -> Result<Vec<&OsStr>, ArtifactError> 
     Ok(parts.into_iter().map(OsStr::new).collect())
 }
 
-fn disk(directory: &Path, key: &str, path: &Path, source: io::Error) -> ArtifactError {
+pub(super) fn disk(directory: &Path, key: &str, path: &Path, source: io::Error) -> ArtifactError {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ArtifactError::DiskFull { directory: directory.to_owned(), name: key.to_owned() }

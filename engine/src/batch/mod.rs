@@ -1,5 +1,6 @@
 //! Batch builds: one buildspec, many builds.
 
+mod combine;
 mod expand;
 mod run;
 
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{BuildArtifacts, BuildId};
-use crate::lifecycle::Status;
+use crate::lifecycle::{PhaseContext, Status};
 
 /// A batch, in the shape of CodeBuild's `BuildBatch`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,10 @@ pub struct BuildBatch {
     pub phases: Vec<BuildBatchPhase>,
     pub complete: bool,
     pub build_groups: Vec<BuildGroup>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<BuildArtifacts>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secondary_artifacts: Vec<BuildArtifacts>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<serde_json::Value>,
 }
@@ -36,7 +41,7 @@ impl BuildBatch {
     /// Ends the running phase and begins the next.
     fn advance(&mut self, next: BatchPhaseType, now: Timestamp) {
         if let Some(phase) = self.phases.last_mut() {
-            let failed = phase.phase_type == BatchPhaseType::InProgress && next != BatchPhaseType::Succeeded;
+            let failed = matches!(next, BatchPhaseType::Failed | BatchPhaseType::Stopped);
             phase.phase_status = Some(if failed { self.build_batch_status } else { Status::Succeeded });
             phase.end_time = Some(now);
             phase.duration_in_seconds = Some((now.as_second() - phase.start_time.as_second()).max(0));
@@ -47,6 +52,7 @@ impl BuildBatch {
             start_time: now,
             end_time: None,
             duration_in_seconds: None,
+            contexts: Vec::new(),
         });
     }
 }
@@ -64,6 +70,8 @@ pub struct BuildBatchPhase {
     pub end_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_in_seconds: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<PhaseContext>,
 }
 
 /// `BuildBatchPhaseType`; the last three are how a batch ends.
@@ -74,6 +82,7 @@ pub enum BatchPhaseType {
     Submitted,
     DownloadBatchspec,
     InProgress,
+    CombineArtifacts,
     Succeeded,
     Failed,
     Stopped,

@@ -6,11 +6,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
+use super::combine::combined;
 use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, Task, expand};
-use crate::build::{BuildId, LOCAL_ACCOUNT};
+use crate::artifacts::ArtifactError;
+use crate::build::{BuildArtifacts, BuildId, LOCAL_ACCOUNT};
 use crate::journal::Position;
-use crate::lifecycle::Status;
-use crate::project::EnvironmentVariable;
+use crate::lifecycle::{PhaseContext, Status};
+use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
 use crate::reports::{Execution, Report};
 use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
 use crate::supervisor::{Control, EngineError, Outcome, Supervisor, project_name};
@@ -89,6 +91,8 @@ impl Supervisor {
             phases: Vec::new(),
             complete: false,
             build_groups: tasks.iter().map(group).collect(),
+            artifacts: None,
+            secondary_artifacts: Vec::new(),
             reports: Vec::new(),
             id: id.clone(),
         };
@@ -173,7 +177,7 @@ impl Run {
                 }
             }
         }
-        self.complete(stop)
+        self.complete(stop).await
     }
 
     /// Starts what can start; what never can is skipped.
@@ -304,6 +308,7 @@ impl Run {
         let own = task.env.variables.iter().map(|(name, value)| EnvironmentVariable::plain(name, value));
         request.environment.extend(own);
         request.debug_session |= task.debug_session;
+        request.secondary_sources.extend(self.handed_on(task));
         request.batch = Some(BatchMember {
             arn: self.record.arn.clone(),
             identifier: task.identifier.clone(),
@@ -312,11 +317,38 @@ impl Run {
         request
     }
 
-    fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {
+    /// Artifacts of the builds that come before a task, each as the secondary source of its identifier.
+    fn handed_on(&self, task: &Task) -> Vec<(ProjectSource, Option<String>)> {
+        let mut before: Vec<&str> = task.depends_on.iter().map(String::as_str).collect();
+        let mut next = 0;
+        while let Some(identifier) = before.get(next).copied() {
+            next += 1;
+            for other in self.tasks.iter().filter(|other| other.identifier == identifier) {
+                let new = other.depends_on.iter().map(String::as_str).filter(|name| !before.contains(name));
+                before.extend(new.collect::<Vec<_>>());
+            }
+        }
+        let groups =
+            self.record.build_groups.iter().filter(|group| before.contains(&group.identifier.as_str()));
+        let artifact = |group: &BuildGroup| {
+            let made = group.current_build_summary.as_ref()?.primary_artifact.as_ref()?;
+            let source = ProjectSource {
+                kind: SourceType::Directory,
+                location: Some(made.location.clone()).filter(|location| !location.is_empty()),
+                source_identifier: Some(group.identifier.clone()),
+                ..ProjectSource::default()
+            };
+            source.location.is_some().then_some((source, None))
+        };
+        groups.filter_map(artifact).collect()
+    }
+
+    async fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {
         let failed =
             self.states.iter().zip(&self.tasks).any(|(state, task)| {
                 !task.ignore_failure && !matches!(state, State::Ended(Status::Succeeded))
             });
+        let failed = failed || (!stopped && !self.combine_artifacts().await?);
         let (status, phase) = match (stopped, failed) {
             (true, _) => (Status::Stopped, BatchPhaseType::Stopped),
             (false, true) => (Status::Failed, BatchPhaseType::Failed),
@@ -330,6 +362,40 @@ impl Run {
         self.record.reports = reports.iter().map(Report::to_json).collect();
         self.supervisor.journal.save_batch(&self.record)?;
         Ok(BatchOutcome { batch: self.record, reports })
+    }
+
+    /// COMBINE_ARTIFACTS, when the project asks for it and there are some. Returns whether nothing failed.
+    async fn combine_artifacts(&mut self) -> Result<bool, EngineError> {
+        let combined = combined(&self.request, &self.record);
+        if combined.is_empty() {
+            return Ok(true);
+        }
+        self.record.advance(BatchPhaseType::CombineArtifacts, Timestamp::now());
+        self.supervisor.journal.save_batch(&self.record)?;
+        let home_dir = self.supervisor.journal.home().batch_artifacts(self.record.id.uuid());
+        let directory = self.request.artifacts_dir.clone().unwrap_or(home_dir);
+        let made = tokio::task::spawn_blocking(move || -> Result<Vec<BuildArtifacts>, ArtifactError> {
+            combined.iter().map(|artifact| artifact.make(&directory)).collect()
+        });
+        match made.await.map_err(|error| EngineError::Task(error.to_string()))? {
+            Ok(made) => {
+                let (primary, secondary) =
+                    made.into_iter().partition(|made| made.artifact_identifier.is_none());
+                let primary: Vec<BuildArtifacts> = primary;
+                self.record.artifacts = primary.into_iter().next();
+                self.record.secondary_artifacts = secondary;
+                Ok(true)
+            }
+            Err(error) => {
+                if let Some(phase) = self.record.phases.last_mut() {
+                    phase.contexts.push(PhaseContext {
+                        status_code: "CLIENT_ERROR".into(),
+                        message: format!("Failed to combine artifacts: {error}"),
+                    });
+                }
+                Ok(false)
+            }
+        }
     }
 
     fn merged_reports(&mut self) -> Vec<Report> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 use crate::build::Build;
 use crate::home::Home;
@@ -72,6 +72,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     let open = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Or every run would wait for the disk four times, to begin a log of changes and to do away with it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // The journal must survive the supervisor, not the power: NORMAL does not wait for the disk at each commit.
         let modes = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
         let begin = Instant::now();

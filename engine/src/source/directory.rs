@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use runspan_archive::{Sent, TarWriter};
 use rustix::fs::OFlags;
@@ -108,24 +108,37 @@ fn open_file(path: &Path) -> io::Result<(File, Metadata)> {
 
 /// Remote and commit of the checkout that a directory is in, if it is in one.
 pub(super) fn origin(path: &Path) -> Option<Origin> {
+    // Git need not be started to say that there is nothing.
+    if !path.ancestors().any(|directory| directory.join(".git").exists()) {
+        return None;
+    }
     let ask = |args: &[&str]| {
-        let output = Command::new("git")
+        Command::new("git")
             .args(["-c", "core.fsmonitor=false", "-C"])
             .arg(path)
             .args(args)
             .env("LC_ALL", "C")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .stdin(Stdio::null())
-            .output()
-            .ok()?;
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()
+    };
+    let answer = |asked: Option<Child>| {
+        let output = asked?.wait_with_output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
         (output.status.success() && !text.is_empty()).then_some(text)
     };
-    ask(&["rev-parse", "--git-dir"])?;
-    Some(Origin {
-        url: ask(&["config", "--get", "remote.origin.url"]).map(|url| without_login(&url).0),
-        head: ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]),
-    })
+    // Side by side, as a build waits for the answers.
+    let (is_one, url, head) = (
+        ask(&["rev-parse", "--git-dir"]),
+        ask(&["config", "--get", "remote.origin.url"]),
+        ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]),
+    );
+    let (is_one, url, head) = (answer(is_one), answer(url), answer(head));
+    is_one?;
+    Some(Origin { url: url.map(|url| without_login(&url).0), head })
 }
 
 /// A warning where `.git` only points to somewhere that the build will not have.

@@ -29,7 +29,13 @@ impl Driver {
         let Some(prepared) = prepared else {
             return Ok(PhaseOutcome::failed("CLIENT_ERROR", "the sources could not be fetched again"));
         };
-        let configure = self.configure(plan, Vec::new(), prepared.origin_url.as_deref());
+        if let Some(name) = self.request.lost_secret() {
+            let message = format!(
+                "the value of the secret {name} is not kept: run the build again with `runspan run --secrets-file FILE`"
+            );
+            return Ok(PhaseOutcome::failed("CLIENT_ERROR", message));
+        }
+        let configure = self.configure(plan, self.request.secrets.clone(), prepared.origin_url.as_deref());
         session.call(self, Verb::Configure(Box::new(configure))).await?;
         self.say(
             session,

@@ -9,7 +9,8 @@ use super::EngineError;
 use super::driver::Driver;
 use super::session::Session;
 use crate::environment::codebuild_variables;
-use crate::executor::{Container, ExecutorError, Limits, Network};
+use crate::event::Event;
+use crate::executor::{Container, ExecutorError, Limits, Network, Progress, RootFs};
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, compute};
 use crate::project::VariableType;
@@ -45,14 +46,22 @@ impl Driver {
             )?;
         }
         self.build.environment.privileged_mode = wants_privileged && self.request.grants.privileged;
+        let root = RootFs::named(&self.build.environment.image);
+        if root.is_local() && !self.request.grants.local_roots {
+            let message = format!("the root `{root}` is this machine's own, which this build may not see");
+            return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
+        }
         let container = Container {
             attempt: self.build.id.uuid().to_owned(),
-            image: self.build.environment.image.clone(),
+            root,
             registry_login: None,
             limits,
             privileged: self.build.environment.privileged_mode,
             engine_socket: self.request.grants.engine_socket,
-            network: Network::Private,
+            network: match self.request.grants.host_network {
+                true => Network::PrivateOrHost,
+                false => Network::Private,
+            },
             run_dir: self.dir.run(),
             agent: self.supervisor.agent.clone(),
             mounts: self.cache_mounts(plan)?,
@@ -60,7 +69,14 @@ impl Driver {
         self.recorder.line("Waiting for agent ping")?;
         let executor = Arc::clone(&self.supervisor.executor);
         let (on_progress, id) = (Arc::clone(&self.supervisor.on_progress), self.build.id.clone());
-        let report = move |progress| on_progress(&id, progress);
+        let recorder = Arc::clone(&self.recorder);
+        let report = move |progress| match progress {
+            Progress::Warning(message) => {
+                // A journal that is broken says so at the next step.
+                let _unsaid = recorder.event(&Event::Warning { message }, None);
+            }
+            progress => on_progress(&id, progress),
+        };
         // The agent dials as soon as it runs, so the line is open before.
         let line = Session::listen(self)?;
         match self.interruptible(executor.place(&container, &report)).await {
@@ -68,7 +84,7 @@ impl Driver {
                 self.recorder.save_placement(&placement)?;
                 Ok(Ok(Session::new(self, line, placement, false)?))
             }
-            Ok(Err(error)) => Ok(Err(placing_failed(&error, &container.image))),
+            Ok(Err(error)) => Ok(Err(placing_failed(&error, &container.root.to_string()))),
             Err(outcome) => {
                 let attempt = container.attempt.clone();
                 // What the dropped call had made carries the label.

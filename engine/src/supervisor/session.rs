@@ -179,7 +179,11 @@ impl Session {
         }
         match incoming {
             Incoming::Broken(error) => Err(error.into()),
-            Incoming::Event(AgentEvent::Ready { .. } | _) | Incoming::Done(..) => Ok(()),
+            Incoming::Event(AgentEvent::StopAsked) => {
+                self.stop(driver, StopReason::Stopped);
+                Ok(())
+            }
+            Incoming::Event(_) | Incoming::Done(..) => Ok(()),
         }
     }
 

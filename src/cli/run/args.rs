@@ -11,7 +11,7 @@ use crate::cli::watch::OutputArgs;
 /// Build a directory, as CodeBuild would.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The source directory, or a buildspec in it.
+    /// The source directory, or a buildspec, workflow, Jenkinsfile or bitbucket-pipelines.yml in it.
     #[arg(value_name = "DIR|FILE")]
     pub(super) what: Option<PathBuf>,
     /// Buildspec: a path in the source or on this machine, or the text itself.
@@ -35,6 +35,12 @@ pub(crate) struct RunArgs {
     /// Variables from a file of NAME=VALUE lines; `#` begins a comment.
     #[arg(long, value_name = "FILE")]
     pub(super) env_file: Vec<PathBuf>,
+    /// Variables whose values the log shows as `***`, from a file of NAME=VALUE lines.
+    #[arg(long, value_name = "FILE")]
+    pub(super) secrets_file: Vec<PathBuf>,
+    /// What started the build: a webhook's payload, of GitHub or Bitbucket.
+    #[arg(long, value_name = "FILE")]
+    pub(super) event: Option<PathBuf>,
     /// The source instead of a directory: a git URL, a zip file, another directory.
     #[arg(long, value_name = "URL|ZIP|DIR")]
     pub(super) source: Option<String>,
@@ -47,7 +53,8 @@ pub(crate) struct RunArgs {
     /// A project in the shape of CodeBuild's, JSON or YAML.
     #[arg(long, value_name = "FILE")]
     pub(super) project: Option<PathBuf>,
-    /// The job of a workflow (not in this version).
+    /// One job of a workflow, Jenkinsfile or bitbucket-pipelines.yml; of the last also a pipeline, as in
+    /// `branches.main`.
     #[arg(long, value_name = "NAME")]
     pub(super) job: Option<String>,
     /// Where caches live [default: the state directory].

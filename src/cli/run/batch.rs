@@ -10,6 +10,7 @@ use runspan_engine::lifecycle::Status;
 use runspan_engine::request::BuildRequest;
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::cli::explain::local_buildspec;
 use crate::cli::watch::{OutputArgs, Session, Signals};
@@ -51,22 +52,7 @@ async fn follow(
     let mut interrupts = 0;
     let ended = loop {
         tokio::select! {
-            Some(progress) = progress.recv() => match progress {
-                BatchProgress::Started { identifier, id, position } => {
-                    let sink: Box<dyn Sink> = match session.output {
-                        OutputArgs { json: true, .. } => Box::new(JsonLines::new(id.clone(), session.live.clone())),
-                        OutputArgs { quiet: true, .. } => Box::new(Silence),
-                        OutputArgs { .. } => Box::new(Prefixed::new(&identifier, session.live.clone())),
-                    };
-                    shown.push(session.show(&id, position, over.clone(), sink));
-                }
-                BatchProgress::Ended { identifier, status } => {
-                    session.live.note(&format!("note: {identifier} is {}", status.name()));
-                }
-                BatchProgress::Skipped { identifier, reason } => {
-                    session.live.note(&format!("note: {identifier} is not run: {reason}"));
-                }
-            },
+            Some(progress) = progress.recv() => shown.extend(tell(session, progress, &over)),
             ended = &mut outcome => break ended,
             () = signals.next() => {
                 interrupts += 1;
@@ -78,11 +64,40 @@ async fn follow(
             }
         }
     };
+    // What was said last, as the batch ended.
+    while let Ok(progress) = progress.try_recv() {
+        shown.extend(tell(session, progress, &over));
+    }
     let _gone = done.send(true);
     for shown in shown {
         shown.await.map_err(|error| Failure::of(&error))??;
     }
     Ok((ended.map_err(|error| Failure::of(&error))??, interrupts > 0))
+}
+
+/// Tells of what happens in a batch; of a build that starts, the task that shows its log.
+fn tell(
+    session: &Session,
+    progress: BatchProgress,
+    over: &watch::Receiver<bool>,
+) -> Option<JoinHandle<Result<(), Failure>>> {
+    match progress {
+        BatchProgress::Started { identifier, id, position } => {
+            let sink: Box<dyn Sink> = match session.output {
+                OutputArgs { json: true, .. } => Box::new(JsonLines::new(id.clone(), session.live.clone())),
+                OutputArgs { quiet: true, .. } => Box::new(Silence),
+                OutputArgs { .. } => Box::new(Prefixed::new(&identifier, session.live.clone())),
+            };
+            return Some(session.show(&id, position, over.clone(), sink));
+        }
+        BatchProgress::Ended { identifier, status } => {
+            session.live.note(&format!("note: {identifier} is {}", status.name()));
+        }
+        BatchProgress::Skipped { identifier, reason } => {
+            session.live.note(&format!("note: {identifier} is not run: {reason}"));
+        }
+    }
+    None
 }
 
 /// The `batch` of the request's buildspec.
@@ -119,7 +134,13 @@ fn conclude(output: OutputArgs, batch: &BuildBatch) {
         batch.id,
         batch.build_batch_number
     );
+    for context in batch.phases.iter().flat_map(|phase| &phase.contexts) {
+        text = format!("{text}\n{}: {}", context.status_code, context.message);
+    }
     if !output.quiet {
+        for made in batch.artifacts.iter().chain(&batch.secondary_artifacts) {
+            text = format!("{text}\nartifacts: {}", made.location);
+        }
         let rows: Vec<_> = batch
             .build_groups
             .iter()

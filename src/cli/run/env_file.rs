@@ -1,8 +1,9 @@
-//! `--env` and `--env-file`.
+//! `--env`, `--env-file` and `--secrets-file`.
 
 use std::fs;
 use std::path::Path;
 
+use runspan_agent_protocol::Variable;
 use runspan_engine::project::EnvironmentVariable;
 
 use crate::failure::Failure;
@@ -31,6 +32,12 @@ pub(super) fn variables(
         add(variable(flag).map_err(|why| Failure::input(format!("--env {flag}: {why}")))?);
     }
     Ok(all)
+}
+
+/// Variables of files, whose values are masked.
+pub(super) fn secrets(files: &[impl AsRef<Path>]) -> Result<Vec<Variable>, Failure> {
+    let all = variables(files, &[])?;
+    Ok(all.into_iter().map(|variable| Variable::new(variable.name, variable.value)).collect())
 }
 
 /// `NAME=VALUE` lines as CodeBuild's local agent reads them: blank lines and `#` comments are skipped, quotes are

@@ -3,6 +3,7 @@
 mod args;
 mod batch;
 mod env_file;
+mod foreign;
 mod request;
 mod source;
 

@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use runspan_engine::Home;
-use runspan_engine::project::{Project, ProjectSource, SourceType, compute_size};
+use runspan_engine::project::{EnvironmentVariable, Project, ProjectSource, SourceType, compute_size};
 use runspan_engine::request::{BuildRequest, BuildspecChoice, Grants};
 
 use super::args::RunArgs;
-use super::env_file;
 use super::source::{Target, local, source};
+use super::{env_file, foreign};
+use crate::cli::executor::Choice;
 use crate::config::Config;
+use crate::event::Event;
 use crate::failure::Failure;
 
 /// CodeBuild allows so many secondary sources.
@@ -18,16 +20,39 @@ const MAX_SECONDARY_SOURCES: usize = 12;
 
 /// The build that these arguments ask for.
 pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<BuildRequest, Failure> {
-    if args.job.is_some() {
-        return Err(Failure::input(
-            "--job names a job of a workflow, and this version runs buildspecs alone",
-        ));
-    }
     let project = args.project.as_deref().map(read_project).transpose()?.unwrap_or_default();
-    let (source, buildspec) = primary(args, &project)?;
-    let image =
-        args.image.clone().or_else(|| config.image.clone().filter(|_| project.environment.image.is_none()));
-    if image.as_ref().or(project.environment.image.as_ref()).is_none_or(|image| image.trim().is_empty()) {
+    let target = args.what.as_deref().map(Target::of).transpose()?;
+    let event = args.event.as_deref().map(read_event).transpose()?;
+    let asked = match &target {
+        Some(Target::Foreign(file)) => {
+            Some(foreign::ask(file, args.job.as_deref(), event.as_ref(), args.image.as_deref())?)
+        }
+        _ if args.job.is_some() => {
+            return Err(Failure::input(
+                "--job is for a workflow, a Jenkinsfile or a bitbucket-pipelines.yml",
+            )
+            .help("name such a file; the builds of a buildspec's `batch` run together"));
+        }
+        _ => None,
+    };
+    let needs_image = asked.as_ref().is_none_or(|asked| asked.needs_image);
+    let asked = asked.unwrap_or_default();
+    let (source, buildspec) = primary(args, target, asked.buildspec, &project)?;
+    let secrets = env_file::secrets(&args.secrets_file)?;
+    let mut environment = asked.variables;
+    let of_event = event.iter().flat_map(Event::variables);
+    environment.extend(of_event.map(|(name, value)| EnvironmentVariable::plain(name, value)));
+    environment.extend(env_file::variables(&args.env_file, &args.env)?);
+    let image = args
+        .image
+        .clone()
+        .or(asked.image)
+        .or_else(|| config.image.clone().filter(|_| project.environment.image.is_none()));
+    let image = image.map(|image| of_this_machine(&image)).transpose()?;
+    let is_named =
+        image.as_ref().or(project.environment.image.as_ref()).is_some_and(|image| !image.trim().is_empty());
+    let image = if !is_named && args.executor != Choice::Docker { Some("host".to_owned()) } else { image };
+    if needs_image && !is_named && args.executor == Choice::Docker {
         return Err(Failure::input("no image is named for the build's container").help(
             "name one with --image IMAGE, in the environment variable RUNSPAN_IMAGE, \
              or as environment.image of a --project FILE",
@@ -41,19 +66,27 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
         ));
     }
     Ok(BuildRequest {
-        source_version: args.source_version.clone().or_else(|| project.source_version.clone()),
+        source_version: args
+            .source_version
+            .clone()
+            .or_else(|| event.as_ref().and_then(Event::source_version))
+            .or_else(|| project.source_version.clone()),
         secondary_sources: secondary(args, &project)?,
         source,
         buildspec,
         image,
-        compute_type: args.compute_type.clone(),
-        environment: env_file::variables(&args.env_file, &args.env)?,
-        privileged: args.privileged.then_some(true),
+        compute_type: args.compute_type.clone().or(asked.compute_type),
+        environment,
+        secret_names: secrets.iter().map(|secret| secret.name.clone()).collect(),
+        secrets,
+        privileged: args.privileged.then_some(true).or(asked.privileged),
         grants: Grants {
             privileged: args.privileged,
             engine_socket: args.grant_docker_socket,
             // Who types the command may read the repositories of this machine anyway.
             local_repositories: true,
+            local_roots: true,
+            host_network: true,
         },
         timeout_seconds: args.timeout.map(|timeout| timeout.as_secs()),
         debug_session: args.debug_session || project.debug_session_enabled,
@@ -70,9 +103,26 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
     })
 }
 
+/// An image's name; what is a path gets the one it has from everywhere.
+fn of_this_machine(image: &str) -> Result<String, Failure> {
+    if !image.starts_with(['/', '.']) {
+        return Ok(image.to_owned());
+    }
+    let found = Path::new(image)
+        .canonicalize()
+        .map_err(|error| Failure::input(format!("the image {image} cannot be used")).because(&error))?;
+    found.into_os_string().into_string().map_err(|path| {
+        Failure::input(format!("the image {} cannot be used: its path is not UTF-8", path.display()))
+    })
+}
+
 /// The primary source and, where one is named, the buildspec.
-fn primary(args: &RunArgs, project: &Project) -> Result<(ProjectSource, Option<BuildspecChoice>), Failure> {
-    let target = args.what.as_deref().map(Target::of).transpose()?;
+fn primary(
+    args: &RunArgs,
+    target: Option<Target>,
+    translated: String,
+    project: &Project,
+) -> Result<(ProjectSource, Option<BuildspecChoice>), Failure> {
     let of_project = project.source.clone();
     let place = match (&args.source, &target, &of_project) {
         (Some(_), Some(Target::Directory(directory)), _) => {
@@ -86,6 +136,7 @@ fn primary(args: &RunArgs, project: &Project) -> Result<(ProjectSource, Option<B
         (Some(text), _, _) => source(text)?,
         (None, Some(Target::Directory(directory)), _) => local(directory)?,
         (None, Some(Target::Buildspec(file)), _) => local(file.parent().unwrap_or(Path::new("/")))?,
+        (None, Some(Target::Foreign(file)), _) => local(&foreign::root(file))?,
         (None, None, Some(of_project))
             if of_project.location.is_some() || of_project.kind == SourceType::NoSource =>
         {
@@ -112,6 +163,14 @@ fn primary(args: &RunArgs, project: &Project) -> Result<(ProjectSource, Option<B
             ))
             .help("leave one of them out"));
         }
+        (Some(_), Some(Target::Foreign(file))) => {
+            return Err(Failure::input(format!(
+                "two things to build are named: {} and --buildspec",
+                file.name
+            ))
+            .help("leave one of them out"));
+        }
+        (None, Some(Target::Foreign(_))) => Some(BuildspecChoice::Inline(translated)),
         (Some(text), _) => Some(choice(text, root.as_deref())),
         (None, Some(Target::Buildspec(file))) => Some(in_source(file, root.as_deref())),
         (None, _) => None,
@@ -198,6 +257,20 @@ fn read_project(path: &Path) -> Result<Project, Failure> {
     Ok(project)
 }
 
+/// A webhook's payload.
+fn read_event(path: &Path) -> Result<Event, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::input(format!("the event {shown} cannot be read")).because(&error))?;
+    let payload: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::input(format!("the event {shown} is not JSON")).because(&error))?;
+    Event::of(&payload).ok_or_else(|| {
+        Failure::input(format!("the event {shown} starts no build")).help(
+            "give the payload of a push, a pull request or a release, as GitHub or Bitbucket delivers it",
+        )
+    })
+}
+
 /// A place for results, which may be made later.
 fn directory(flag: &str, path: &Path) -> Result<PathBuf, Failure> {
     if path.exists() && !path.is_dir() {
@@ -241,7 +314,10 @@ mod tests {
             let home = Home::open(self.place.path().join("home")).unwrap();
             let config = Config {
                 home: home.root().to_owned(),
+                network_range: None,
                 image: self.image.map(str::to_owned),
+                images_limit: None,
+                docker_config: None,
                 region: "us-east-1".into(),
                 user: "me".into(),
             };
@@ -290,7 +366,8 @@ mod tests {
         assert_eq!(image(&bench, &["--project", &project]), Ok("from-project".to_owned()));
         assert_eq!(image(&bench, &[]), Ok("from-environment".to_owned()));
         bench.image = None;
-        let said: Result<String, String> = image(&bench, &[]);
+        assert_eq!(image(&bench, &[]), Ok("host".to_owned()));
+        let said: Result<String, String> = image(&bench, &["--executor", "docker"]);
         let said = said.unwrap_err();
         assert!(["--image", "RUNSPAN_IMAGE", "--project"].iter().all(|way| said.contains(way)), "{said}");
     }
@@ -338,6 +415,7 @@ mod tests {
             (vec![&app, "--artifacts", "/etc/passwd"], "--artifacts /etc/passwd"),
             (vec![&app, "--job", "a"], "--job"),
             (vec![&app, "--project", "/nowhere"], "the project /nowhere"),
+            (vec![&app, "--image", "./nowhere"], "the image ./nowhere"),
         ] {
             let error = bench.ask(&args).unwrap_err();
             assert!(error.starts_with("error: ") && error.contains(said), "{args:?}: {error}");

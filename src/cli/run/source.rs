@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use runspan_engine::project::{ProjectSource, SourceType};
 
 use crate::failure::Failure;
+use crate::translators::SourceFile;
 
 /// The source that an argument names: a URL for git, or a directory or zip file of this machine.
 pub(super) fn source(text: &str) -> Result<ProjectSource, Failure> {
@@ -67,12 +68,14 @@ fn is_zip(path: &Path) -> bool {
 }
 
 /// What the one argument of `run` names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Target {
     /// A source directory.
     Directory(PathBuf),
     /// A buildspec; its directory is the source unless another is named.
     Buildspec(PathBuf),
+    /// A workflow, a Jenkinsfile or a bitbucket-pipelines.yml; its repository is the source unless another is named.
+    Foreign(SourceFile),
 }
 
 impl Target {
@@ -90,35 +93,10 @@ impl Target {
                 .help(format!("to build what is in it, say --source {shown}")));
         }
         // Whether the rest is a good buildspec is for the build to say.
-        let text = fs::read(&found).unwrap_or_default();
-        match foreign(&found, &String::from_utf8_lossy(&text)) {
-            Some(kind) => {
-                Err(Failure::input(format!("{shown} is {kind}, which this version cannot run yet"))
-                    .help("name a directory with a buildspec.yml, or a buildspec"))
-            }
-            None => Ok(Self::Buildspec(found)),
-        }
-    }
-}
-
-/// What a file is when it is a pipeline, but no buildspec.
-fn foreign(path: &Path, text: &str) -> Option<&'static str> {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let has_key = |key: &str| {
-        text.lines().any(|line| line.trim_end().strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
-    };
-    let in_workflows = path.parent().is_some_and(|parent| parent.ends_with(".github/workflows"));
-    if name.starts_with("jenkinsfile")
-        || name.ends_with(".jenkinsfile")
-        || text.trim_start().starts_with("pipeline {")
-    {
-        Some("a Jenkinsfile")
-    } else if name.starts_with("bitbucket-pipelines") || (has_key("pipelines") && !has_key("phases")) {
-        Some("a Bitbucket pipeline")
-    } else if in_workflows || (has_key("jobs") && (has_key("on") || has_key("\"on\"") || has_key("'on'"))) {
-        Some("a GitHub workflow")
-    } else {
-        None
+        Ok(match SourceFile::read(&found)? {
+            Some(file) => Self::Foreign(SourceFile { name: shown.to_string(), ..file }),
+            None => Self::Buildspec(found),
+        })
     }
 }
 
@@ -152,20 +130,5 @@ mod tests {
         assert!(local(&file).unwrap().location.unwrap().ends_with("/a.zip"));
         fs::write(&file, b"text").unwrap();
         assert!(local(&file).is_err());
-    }
-
-    #[test]
-    fn other_hosts_files_are_known() {
-        for (path, text, kind) in [
-            ("/x/Jenkinsfile", "", Some("a Jenkinsfile")),
-            ("/x/ci", "pipeline {\n}", Some("a Jenkinsfile")),
-            ("/x/bitbucket-pipelines.yml", "", Some("a Bitbucket pipeline")),
-            ("/x/.github/workflows/ci.yml", "", Some("a GitHub workflow")),
-            ("/x/ci.yml", "on: push\njobs:\n  a: 1\n", Some("a GitHub workflow")),
-            ("/x/buildspec.yml", "version: 0.2\nphases:\n", None),
-            ("/x/anything", "version: 0.2\nenv:\n  variables:\n    on: 1\n    jobs: 2\n", None),
-        ] {
-            assert_eq!(foreign(Path::new(path), text), kind, "{path}");
-        }
     }
 }

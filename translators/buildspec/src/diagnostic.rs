@@ -269,6 +269,8 @@ codes! {
         UnknownReference = "unknown-reference",
         /// Something contains or calls itself.
         Recursion = "recursion",
+        /// AWS CodeBuild itself does not take it.
+        RunspanOnly = "runspan-only",
     }
     Warning {
         /// A key is not known and has no effect.

@@ -4,7 +4,7 @@
 const MOST: usize = 200;
 
 /// The candidate that `given` is most likely meant to be.
-pub(crate) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['_', ' '], "-");
     let given = plain(given);
     if given.len() > 64 {

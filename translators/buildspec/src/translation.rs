@@ -11,6 +11,8 @@ use crate::{
 pub struct Translation {
     /// What its jobs became, in the order of the file; empty when the file has errors.
     pub jobs: Vec<Job>,
+    /// Whether the first job that fails ends the others.
+    pub fast_fail: bool,
     /// One note for every construct of the file, in the order of the file.
     pub notes: Vec<Note>,
     /// What is wrong with the file itself.
@@ -34,6 +36,8 @@ pub struct Job {
     pub env: BatchEnv,
     /// Whether everything else may succeed although this job failed.
     pub ignore_failure: bool,
+    /// Whether somebody has to ask for it: it is not in the batch of all.
+    pub on_demand: bool,
     /// How often it runs.
     pub runs: Runs,
 }
@@ -73,7 +77,7 @@ pub struct Note {
 }
 
 /// How faithfully a construct was translated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fidelity {
     /// It does the same.
     Exact {
@@ -157,12 +161,13 @@ impl Translation {
     /// The one buildspec for the whole file: the job's own when there is one, else a batch that holds the text of
     /// each job's. Nothing when there is no job.
     pub fn buildspec(&self) -> Option<(Buildspec, Comments)> {
-        if let [job] = self.jobs.as_slice() {
+        let jobs: Vec<&Job> = self.jobs.iter().filter(|job| !job.on_demand).collect();
+        if let [job] = jobs.as_slice() {
             return Some(job.alone());
         }
-        (!self.jobs.is_empty()).then(|| {
-            let builds = self.jobs.iter().flat_map(|job| self.builds_of(job)).collect();
-            let batch = Batch { fast_fail: None, plan: BatchPlan::Graph(builds) };
+        (!jobs.is_empty()).then(|| {
+            let builds = jobs.iter().flat_map(|job| self.builds_of(job)).collect();
+            let batch = Batch { fast_fail: self.fast_fail.then_some(true), plan: BatchPlan::Graph(builds) };
             (Buildspec { batch: Some(batch), ..Buildspec::default() }, Comments::default())
         })
     }

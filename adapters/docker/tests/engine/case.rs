@@ -8,7 +8,7 @@ use std::{
 
 use bollard::Docker;
 use runspan_docker::DockerExecutor;
-use runspan_engine::{Container, Executor, ExecutorError, Limits, Network, Placement};
+use runspan_engine::{Container, Executor, ExecutorError, Limits, Network, Placement, RootFs};
 use tempfile::TempDir;
 
 pub(crate) const BUSYBOX: &str = "runspan-test/busybox";
@@ -58,7 +58,7 @@ impl Case {
         let attempt = format!("dockertest-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let asked = Container {
             attempt,
-            image: BUSYBOX.into(),
+            root: RootFs::Image(BUSYBOX.into()),
             registry_login: None,
             limits: Limits { memory_bytes: Some(256 << 20), cpus: Some(1.0), pids: 200 },
             privileged: false,

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use runspan_agent_protocol::Secret;
 use runspan_docker::{DockerExecutor, unreachable};
-use runspan_engine::{CheckState, Executor, ExecutorError, Progress, RegistryLogin};
+use runspan_engine::{CheckState, Executor, ExecutorError, Progress, RegistryLogin, RootFs};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{UnixListener, UnixStream},
@@ -40,7 +40,7 @@ async fn an_image_that_cannot_be_had_is_told_in_the_engines_words() {
         ("../../containers/json?all=1#", "invalid reference format"),
     ] {
         let mut case = Case::new("true");
-        case.asked.image = image.into();
+        case.asked.root = RootFs::Image(image.into());
         let error = case.place(&executor).await.unwrap_err();
         assert!(matches!(error, ExecutorError::Image { .. }), "{error}");
         let text = error.to_string();
@@ -90,7 +90,7 @@ async fn a_login_reaches_the_engine_whatever_it_is_made_of() {
     let requests = tokio::spawn(registry_of_nothing(UnixListener::bind(&socket).unwrap()));
     let executor = DockerExecutor::connect_to(&format!("unix://{}", socket.display())).await.unwrap();
     let mut case = Case::new("true");
-    case.asked.image = "reg.example:5000/team/app".into();
+    case.asked.root = RootFs::Image("reg.example:5000/team/app".into());
     // In standard base64 these make both `+` and `/`.
     let password = "~~~???>>>ÿÿÿ";
     case.asked.registry_login =

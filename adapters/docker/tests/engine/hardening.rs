@@ -1,6 +1,6 @@
 //! What a build that wants out of its container must not be able to do.
 
-use runspan_engine::Executor;
+use runspan_engine::{Executor, RootFs};
 use std::io::Write as _;
 
 use crate::case::{BUSYBOX, Case, DEBIAN, engine, is_podman};
@@ -111,7 +111,7 @@ async fn dangerous_system_calls_are_refused() {
     let Some(executor) = engine(DEBIAN).await else { return };
     let podman = is_podman().await;
     let mut case = Case::new("cd /tmp && gcc -o calls /codebuild/run/calls.c && ./calls");
-    case.asked.image = DEBIAN.into();
+    case.asked.root = RootFs::Image(DEBIAN.into());
     std::fs::write(case.asked.run_dir.join("calls.c"), SYSTEM_CALLS).unwrap();
     let (output, _) = case.run(&executor).await;
     let open =
@@ -138,7 +138,7 @@ async fn what_builds_do_as_root_still_works() {
            python3 -c 'import socket; socket.socket().bind(("127.0.0.1", 80))'
            echo done"#,
     );
-    case.asked.image = DEBIAN.into();
+    case.asked.root = RootFs::Image(DEBIAN.into());
     let (output, code) = case.run(&executor).await;
     assert_eq!((output.as_str(), code), ("1000\n1000\ndone\n", Some(0)));
 }

@@ -7,7 +7,9 @@ use bollard::{
     models::{ContainerConfig, ContainerCreateBody},
     query_parameters::{CommitContainerOptions, CreateContainerOptions, RemoveImageOptions},
 };
-use runspan_engine::{CheckState, Container, Executor, ExecutorError, Limits, Mount, Network, Progress};
+use runspan_engine::{
+    CheckState, Container, Executor, ExecutorError, Limits, Mount, Network, Progress, RootFs,
+};
 
 #[tokio::test]
 async fn a_container_is_placed_observed_and_collected() {
@@ -131,7 +133,7 @@ async fn volumes_of_an_image_go_with_the_container() {
     docker.remove_container(&base, None).await.unwrap();
 
     let mut case = Case::new("echo kept >/data/file; cat /data/file; mount | grep -c ' /data '");
-    case.asked.image = image.clone();
+    case.asked.root = RootFs::Image(image.clone());
     let placement = case.place(&executor).await.unwrap();
     let found = docker.inspect_container(&placement.container, None).await.unwrap().mounts.unwrap();
     let volume = found.into_iter().find(|mount| mount.destination.as_deref() == Some("/data")).unwrap();

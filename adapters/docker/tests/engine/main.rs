@@ -4,4 +4,5 @@
 mod case;
 mod faults;
 mod hardening;
+mod joined;
 mod lifecycle;

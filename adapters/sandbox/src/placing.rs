@@ -1,0 +1,305 @@
+//! Making a sandbox, step by step; all of it or nothing, also when the caller stops waiting.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use runspan_agent_protocol::layout;
+use runspan_engine::{Container, ExecutorError, Progress};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+
+use crate::cgroup::Hierarchy;
+use crate::executor::{Sandboxes, blocking, other};
+use crate::image::Image;
+use crate::network::Given;
+use crate::process::Process;
+use crate::spec::{Bind, Go, Ids, Report, Root, Spec};
+use crate::state::{Place, Record, boot};
+use crate::{host, init, limits};
+
+/// The search path of programs where an image names none.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What the root is made of.
+pub(crate) enum Rooms {
+    /// The machine's own.
+    Host,
+    /// An image's layers.
+    Image(Box<Image>),
+}
+
+/// What a sandbox is made from.
+pub(crate) struct Plan {
+    pub(crate) container: Container,
+    pub(crate) rooms: Rooms,
+    /// All is made, and nothing started.
+    pub(crate) is_rehearsal: bool,
+}
+
+/// A sandbox that runs.
+pub(crate) struct Placed {
+    pub(crate) first: Process,
+    /// Why root inside is root outside, where it is.
+    pub(crate) same_ids: Option<String>,
+}
+
+/// A sandbox being made; removed again unless it comes to life.
+pub(crate) struct Placing<'a> {
+    sandboxes: &'a Sandboxes,
+    place: Place,
+    record: Record,
+    network: Arc<Given>,
+    root: String,
+    hold: Hold,
+    is_settled: bool,
+}
+
+/// Keeps what is made on threads of its own from being made after it was given up.
+#[derive(Clone, Default)]
+struct Hold(Arc<Mutex<bool>>);
+
+impl Hold {
+    fn work<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let given_up = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *given_up { Err(io::Error::other("it was given up")) } else { work() }
+    }
+
+    /// Waits for what is being made.
+    fn give_up(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
+impl<'a> Placing<'a> {
+    /// Makes the sandbox and waits for its agent to run; the first process.
+    pub(crate) async fn carry_out(
+        sandboxes: &'a Sandboxes,
+        plan: Plan,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Placed, ExecutorError> {
+        let root = plan.container.root.to_string();
+        let (networks, asked) = (sandboxes.networks.clone(), plan.container.network);
+        let refused = |reason| ExecutorError::Start { image: root.clone(), reason };
+        let chosen = blocking("choosing a network", move || Ok(networks.choose(asked))).await?;
+        let (network, warning) = chosen.map_err(|error| refused(error.to_string()))?;
+        let place = sandboxes.state.place(&plan.container.attempt);
+        if let Some(warning) = warning {
+            progress(Progress::Warning(warning));
+        }
+        let network = Arc::new(network);
+        let mut placing = Self {
+            sandboxes,
+            place,
+            record: Record::default(),
+            network,
+            root,
+            hold: Hold::default(),
+            is_settled: false,
+        };
+        let placed = placing.make(plan, progress).await;
+        placing.is_settled = true;
+        if placed.is_err() {
+            let (sandboxes, place) = (sandboxes.clone(), placing.place.clone());
+            // A sweep finds what cannot be removed now.
+            let _left = blocking("removing the sandbox", move || sandboxes.remove(&place)).await;
+        }
+        placed
+    }
+
+    async fn make(
+        &mut self,
+        plan: Plan,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Placed, ExecutorError> {
+        let Prepared { spec, lease, warnings } = self.prepare(plan).await?;
+        for warning in warnings {
+            progress(Progress::Warning(warning));
+        }
+        let mut line = self.start(lease)?;
+        line.order(&spec).await?;
+        self.follow(line).await
+    }
+
+    async fn prepare(&mut self, plan: Plan) -> Result<Prepared, ExecutorError> {
+        let (place, network, hold) = (self.place.clone(), Arc::clone(&self.network), self.hold.clone());
+        let work = move || hold.work(|| prepare(&place, plan, &network));
+        let (prepared, record) = blocking("preparing a sandbox", work).await?;
+        self.record = record;
+        Ok(prepared)
+    }
+
+    /// Starts the first process. It keeps the image's layers for as long as it lives, by holding the lease in the
+    /// place of its standard error, which is read by nobody.
+    fn start(&mut self, lease: Option<OwnedFd>) -> Result<Line, ExecutorError> {
+        let failed = |error| other("starting the sandbox's first process", &error);
+        let mut child = Command::new(&self.sandboxes.program)
+            .arg0(init::NAME)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(lease.map_or_else(Stdio::null, Stdio::from))
+            .spawn()
+            .map_err(failed)?;
+        let id = child.id().ok_or_else(|| failed(io::Error::other("it ended at once")))?;
+        self.record.first = Some(Process::of(id).map_err(failed)?);
+        self.place.save(&self.record).map_err(failed)?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(orders), Some(reports)) => Ok(Line { orders, reports: BufReader::new(reports).lines() }),
+            _ => Err(failed(io::Error::other("it has no standard streams"))),
+        }
+    }
+
+    async fn follow(&mut self, mut line: Line) -> Result<Placed, ExecutorError> {
+        let mut same_ids = None;
+        let failed = |error| other("looking at the sandbox's processes", &error);
+        let first = self.record.first.ok_or_else(|| failed(io::Error::other("there is no first one")))?;
+        loop {
+            match line.hear().await? {
+                Some(Report::Namespaces) => {
+                    let (network, attempt) = (Arc::clone(&self.network), self.place.attempt().to_owned());
+                    let hold = self.hold.clone();
+                    let join = move || hold.work(|| Ok(network.join(&attempt, first)));
+                    let joined = blocking("joining the sandbox to its network", join).await?;
+                    let resolv_conf = joined.map_err(|reason| self.refused(reason))?;
+                    line.order(&Go { resolv_conf }).await?;
+                }
+                Some(Report::SameIds(why)) => same_ids = Some(why),
+                Some(Report::Failed(reason)) => return Err(self.refused(reason)),
+                Some(Report::Started(id)) => {
+                    // It may have ended already.
+                    self.record.agent = Process::of(id).ok();
+                    self.place.save(&self.record).map_err(failed)?;
+                    return Ok(Placed { first, same_ids });
+                }
+                None => return Err(self.refused("its first process ended without a word".into())),
+            }
+        }
+    }
+
+    fn refused(&self, reason: String) -> ExecutorError {
+        ExecutorError::Start { image: self.root.clone(), reason }
+    }
+}
+
+impl Drop for Placing<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let (sandboxes, place, hold) = (self.sandboxes.clone(), self.place.clone(), self.hold.clone());
+            std::thread::spawn(move || {
+                hold.give_up();
+                // Nobody waits for it, and a sweep finds what cannot be removed now.
+                let _left = sandboxes.remove(&place);
+            });
+        }
+    }
+}
+
+/// The line to a first process.
+struct Line {
+    orders: ChildStdin,
+    reports: Lines<BufReader<ChildStdout>>,
+}
+
+impl Line {
+    async fn order(&mut self, order: &(impl serde::Serialize + Sync)) -> Result<(), ExecutorError> {
+        let told = async {
+            let mut line = serde_json::to_vec(order)?;
+            line.push(b'\n');
+            self.orders.write_all(&line).await
+        };
+        match told.await {
+            // What it died of may still be heard.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(other("telling the sandbox's first process", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn hear(&mut self) -> Result<Option<Report>, ExecutorError> {
+        let failed = |error| other("hearing from the sandbox's first process", &error);
+        let line = self.reports.next_line().await.map_err(failed)?;
+        line.map(|line| serde_json::from_str(&line).map_err(|error| failed(error.into()))).transpose()
+    }
+}
+
+/// What the first process is told and given, and what could not be done as asked.
+struct Prepared {
+    spec: Spec,
+    lease: Option<OwnedFd>,
+    warnings: Vec<String>,
+}
+
+/// Everything on the disk and among control groups.
+fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Prepared, Record)> {
+    let Plan { container, rooms, is_rehearsal } = plan;
+    place.create()?;
+    let mut record = Record { boot: boot(), ..Record::default() };
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    let ids = if user.is_root() {
+        let first = place.take_ids()?;
+        record.ids = Some(first);
+        Ids::Shifted(first)
+    } else {
+        Ids::User { uid: user.as_raw(), gid: group.as_raw() }
+    };
+    if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
+        record.groups = hierarchy.groups(place.attempt());
+    }
+    // Written first, so that whoever finds the one knows of the other.
+    place.save(&record)?;
+    record.groups.create()?;
+    let mut missing = limits::apply(&record.groups, container.limits);
+    // Another limit of the kernel stands in for that one.
+    missing.retain(|limit| *limit != limits::PROCESSES);
+    let warnings = match missing.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("no {} limit holds the build; see `runspan doctor`", missing.join(" and no "))],
+    };
+    let (root, lease, variables) = match rooms {
+        Rooms::Host => (Root::Host(host::shown(&host::mount_points()?)), None, Vec::new()),
+        Rooms::Image(image) => {
+            let lease = image.lease.fd().map(|lease| lease.try_clone_to_owned()).transpose()?;
+            (Root::Layers(image.layers), lease, image.config.env)
+        }
+    };
+    let spec = Spec {
+        attempt: container.attempt.clone(),
+        dir: place.path(),
+        root,
+        ids,
+        own_network: network.is_own(),
+        cgroups: record.groups.joined.clone(),
+        processes: container.limits.pids,
+        binds: if is_rehearsal { vec![own_disk(place)] } else { binds(&container) },
+        environment: environment(place.attempt(), &variables),
+        is_rehearsal,
+    };
+    Ok((Prepared { spec, lease, warnings }, record))
+}
+
+/// Stands for what a build has of the state directory, where owners may not be mapped.
+fn own_disk(place: &Place) -> Bind {
+    Bind { host: place.path().join("disk"), container: layout::RUN_DIR.into(), writable: true }
+}
+
+fn binds(container: &Container) -> Vec<Bind> {
+    let bind = |host: &Path, container: &str, writable| Bind {
+        host: host.to_owned(),
+        container: container.into(),
+        writable,
+    };
+    let own = [bind(&container.run_dir, layout::RUN_DIR, true), bind(&container.agent, layout::AGENT, false)];
+    let mounts = container.mounts.iter();
+    own.into_iter().chain(mounts.map(|mount| bind(&mount.host, &mount.container, mount.writable))).collect()
+}
+
+/// What a container engine gives a process; the image's own variables win.
+fn environment(attempt: &str, variables: &[String]) -> Vec<(String, String)> {
+    let given = [("PATH", PATH), ("HOSTNAME", init::hostname(attempt)), ("HOME", "/root")];
+    let own = variables.iter().filter_map(|variable| variable.split_once('='));
+    given.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

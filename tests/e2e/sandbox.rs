@@ -1,0 +1,15 @@
+//! The same tests against the sandbox, which needs no engine, only the roots of `tests/images/make`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod concurrency;
+mod crash;
+mod escapes;
+mod examples;
+mod faults;
+mod harness;
+mod journal;
+mod pauses;
+mod source_tree;
+mod sources;
+mod stopping;

@@ -1,0 +1,8 @@
+//! GitHub Actions: its expressions, its files, and what they are as buildspecs.
+
+pub mod expressions;
+pub mod model;
+mod native;
+mod translate;
+
+pub use translate::{Context, translate};
