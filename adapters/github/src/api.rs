@@ -147,6 +147,25 @@ impl Api {
         Ok(all)
     }
 
+    /// The newest version of GitHub's own runner, where it can be asked for.
+    pub async fn newest_runner(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Download {
+            filename: String,
+        }
+        if matches!(self.login, Login::RegistrationToken(_)) {
+            return None;
+        }
+        let call = self.call(Method::GET, "actions/runners/downloads").await.ok()?;
+        let all: Vec<Download> = http::json("asking for the newest runner", call).await.ok()?;
+        // As in actions-runner-linux-x64-2.336.0.tar.gz.
+        let linux = all.iter().find(|download| download.filename.contains("linux"))?;
+        let version = linux.filename.trim_end_matches(".tar.gz").rsplit('-').next()?;
+        let is_version = version.split('.').count() == 3
+            && version.split('.').all(|part| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()));
+        is_version.then(|| version.to_owned())
+    }
+
     /// Removes a runner; not an error when it is gone.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,25 +19,24 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The broker for one runner.
 #[derive(Clone, Debug)]
-pub struct Broker {
+pub(crate) struct Broker {
     client: Client,
     base: String,
     oauth: OAuth,
     registration: Arc<Registration>,
-    version: String,
 }
 
 /// An open session; one runner has one at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Session {
+pub(crate) struct Session {
     /// Its id.
     pub session_id: Uuid,
 }
 
 /// What a runner does while it asks for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunnerStatus {
+pub(crate) enum RunnerStatus {
     /// It waits.
     Online,
     /// It runs a job.
@@ -55,7 +54,7 @@ impl fmt::Display for RunnerStatus {
 
 /// A message of the broker.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Message {
+pub(crate) enum Message {
     /// A job to be had.
     Job(JobOffer),
     /// A job is to be cancelled, and may take so long for its end.
@@ -72,8 +71,8 @@ pub enum Message {
 }
 
 /// A job to be had.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct JobOffer {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JobOffer {
     /// What acknowledges and acquires it.
     pub runner_request_id: String,
     /// Where it is acquired.
@@ -104,17 +103,17 @@ struct Cancellation {
 }
 
 impl Broker {
-    /// For a runner that is registered, which says it has a version.
-    pub fn new(client: Client, oauth: OAuth, registration: Arc<Registration>, version: &str) -> Self {
+    /// For a runner that is registered.
+    pub(crate) fn new(client: Client, oauth: OAuth, registration: Arc<Registration>) -> Self {
         let base = registration.broker_url.trim_end_matches('/').to_owned();
-        Self { client, base, oauth, registration, version: version.to_owned() }
+        Self { client, base, oauth, registration }
     }
 
     /// Opens a session.
     ///
     /// # Errors
     /// [`GitHubError::SessionConflict`] while another process has one; [`GitHubError::Version`]; others.
-    pub async fn open(&self, owner: &str) -> Result<Session, GitHubError> {
+    pub(crate) async fn open(&self, owner: &str) -> Result<Session, GitHubError> {
         const DOING: &str = "opening a session";
         let identity = &self.registration.identity;
         let body = json!({
@@ -123,7 +122,7 @@ impl Broker {
             "agent": {
                 "id": identity.agent_id,
                 "name": identity.agent_name,
-                "version": self.version,
+                "version": self.registration.version,
                 "osDescription": "Linux",
                 "ephemeral": self.registration.ephemeral.then_some(true),
                 "status": 0,
@@ -142,7 +141,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`GitHubError`].
-    pub async fn close(&self) -> Result<(), GitHubError> {
+    pub(crate) async fn close(&self) -> Result<(), GitHubError> {
         const DOING: &str = "closing the session";
         let call = || self.client.delete(format!("{}/session", self.base)).timeout(CLOSE_TIMEOUT);
         let answer = self.send(DOING, call).await?;
@@ -153,7 +152,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`GitHubError::SessionOver`], [`GitHubError::RegistrationGone`], [`GitHubError::Version`]; others.
-    pub async fn message(
+    pub(crate) async fn message(
         &self,
         session: &Session,
         status: RunnerStatus,
@@ -177,7 +176,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`GitHubError::JobGone`] when the offer holds no more; others, after which the job can be acquired all the same.
-    pub async fn acknowledge(&self, session: &Session, offer: &JobOffer) -> Result<(), GitHubError> {
+    pub(crate) async fn acknowledge(&self, session: &Session, offer: &JobOffer) -> Result<(), GitHubError> {
         const DOING: &str = "acknowledging a job";
         let body = json!({ "runnerRequestId": offer.runner_request_id });
         let call = || {
@@ -192,7 +191,7 @@ impl Broker {
         call.query(&[
             ("sessionId", session.session_id.to_string().as_str()),
             ("status", status.to_string().as_str()),
-            ("runnerVersion", &self.version),
+            ("runnerVersion", &self.registration.version),
             ("os", "Linux"),
             ("architecture", architecture()),
         ])
@@ -222,7 +221,9 @@ impl Broker {
         let reason = refusal.message.clone();
         Err(match (refusal.kind.as_str(), refusal.status) {
             ("RunnerNotFound", _) => GitHubError::RegistrationGone { reason },
-            ("RunnerVersionTooOld", _) => GitHubError::Version { version: self.version.clone(), reason },
+            ("RunnerVersionTooOld", _) => {
+                GitHubError::Version { version: self.registration.version.clone(), reason }
+            }
             ("RunnerSessionInvalid", _) => GitHubError::SessionOver { reason },
             ("AcknowledgeJobNotFound", _) => GitHubError::JobGone { reason },
             (_, StatusCode::CONFLICT) => GitHubError::SessionConflict { reason },

@@ -98,7 +98,9 @@ pub enum GitHubError {
         reason: String,
     },
     /// A runner of this name is there already.
-    #[error("a runner named {name} is registered already; choose another --name, or take its place with --replace")]
+    #[error(
+        "a runner named {name} is registered already; choose another --name, or take its place with --replace"
+    )]
     NameTaken {
         /// The name.
         name: String,

@@ -21,7 +21,10 @@ const LONGEST_REASON: usize = 500;
 /// When the machine has no usable certificates.
 pub(crate) fn client(runner_version: &str) -> Result<Client, GitHubError> {
     Client::builder()
-        .user_agent(format!("runspan/{} GitHubActionsRunner-compatible/{runner_version}", env!("CARGO_PKG_VERSION")))
+        .user_agent(format!(
+            "runspan/{} GitHubActionsRunner-compatible/{runner_version}",
+            env!("CARGO_PKG_VERSION")
+        ))
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
         // A token must not follow a redirect to another host.
@@ -52,11 +55,6 @@ pub(crate) async fn json<T: DeserializeOwned>(
     let bytes = body(doing, answer).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| GitHubError::Malformed { doing, reason: error.to_string() })
-}
-
-/// Sends a call whose answer does not matter, if it is none of refusal.
-pub(crate) async fn done(doing: &'static str, call: RequestBuilder) -> Result<(), GitHubError> {
-    accepted(doing, send(doing, call).await?).await.map(|_| ())
 }
 
 /// The body of an answer.

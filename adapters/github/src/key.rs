@@ -151,9 +151,11 @@ mod tests {
         assert_eq!(format!("{key:?}"), "RunnerKey(***)");
         let token = key.sign(Algorithm::PS256, &json!({"sub": "me", "exp": 4_000_000_000_u64})).unwrap();
         let url = |text: &str| text.trim_end_matches('=').replace('+', "-").replace('/', "_");
-        let verifier = DecodingKey::from_rsa_components(&url(&public.modulus), &url(&public.exponent)).unwrap();
+        let verifier =
+            DecodingKey::from_rsa_components(&url(&public.modulus), &url(&public.exponent)).unwrap();
         let claims =
-            jsonwebtoken::decode::<Value>(token.reveal(), &verifier, &Validation::new(Algorithm::PS256)).unwrap();
+            jsonwebtoken::decode::<Value>(token.reveal(), &verifier, &Validation::new(Algorithm::PS256))
+                .unwrap();
         assert_eq!(claims.claims["sub"], "me");
     }
 

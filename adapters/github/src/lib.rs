@@ -5,26 +5,39 @@
 //! results service.
 
 mod api;
+mod assignment;
 mod broker;
 mod error;
 mod http;
 mod job;
 mod key;
+mod lease;
 mod login;
 mod oauth;
 mod register;
 mod registration;
+mod report;
+mod results;
+mod retry;
 mod run_service;
+mod runner;
 mod scope;
+mod store;
+mod workshop;
 
 pub use api::{Api, JitRunner, Runner};
-pub use broker::{Broker, JobOffer, Message, RunnerStatus, Session};
+use broker::{Broker, JobOffer, Message, RunnerStatus, Session};
 pub use error::GitHubError;
-pub use job::*;
+pub use job::JobMessage;
 pub use key::RunnerKey;
 pub use login::{AppKey, Login};
-pub use oauth::{AccessToken, OAuth};
+use oauth::OAuth;
 pub use register::{Registered, Request, register, unregister};
-pub use registration::{Registration, RunnerIdentity};
-pub use run_service::{Annotation, Completion, Conclusion, RunService, StepResult};
+pub use registration::{RUNNER_VERSION, Registration, RunnerIdentity};
+pub use report::{Outline, OutlinedStep, Piece};
+pub use run_service::Conclusion;
+use run_service::RunService;
+pub use runner::{Notes, Runner as ServedRunner, RunnerError, Shutdown};
 pub use scope::{Entity, Scope};
+pub use store::{Place, Store};
+pub use workshop::{Outcome, Results, StepsEnded, Stop, Work, Workshop};

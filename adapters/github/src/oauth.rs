@@ -22,7 +22,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// Gives the runner's token, renewed in time; clones share one.
 #[derive(Clone, Debug)]
-pub struct OAuth {
+pub(crate) struct OAuth {
     client: Client,
     identity: Arc<RunnerIdentity>,
     current: Arc<Mutex<Option<AccessToken>>>,
@@ -30,7 +30,7 @@ pub struct OAuth {
 
 /// A token and its end.
 #[derive(Clone, Debug)]
-pub struct AccessToken {
+pub(crate) struct AccessToken {
     /// The token.
     pub token: Secret,
     expires: Instant,
@@ -55,7 +55,7 @@ struct Answer {
 
 impl OAuth {
     /// For a runner that is registered.
-    pub fn new(client: Client, identity: Arc<RunnerIdentity>) -> Self {
+    pub(crate) fn new(client: Client, identity: Arc<RunnerIdentity>) -> Self {
         Self { client, identity, current: Arc::default() }
     }
 
@@ -63,7 +63,7 @@ impl OAuth {
     ///
     /// # Errors
     /// [`GitHubError::RegistrationGone`] when GitHub does not know the runner any more; others.
-    pub async fn token(&self) -> Result<Secret, GitHubError> {
+    pub(crate) async fn token(&self) -> Result<Secret, GitHubError> {
         let mut current = self.current.lock().await;
         if let Some(known) = &*current
             && known.expires > Instant::now() + MARGIN
@@ -77,7 +77,7 @@ impl OAuth {
     }
 
     /// Forgets the token, so that the next is a new one.
-    pub async fn forget(&self) {
+    pub(crate) async fn forget(&self) {
         *self.current.lock().await = None;
     }
 
@@ -112,7 +112,8 @@ impl OAuth {
         }
         let answer: Answer = serde_json::from_slice(&http::body(DOING, answer).await?)
             .map_err(|error| GitHubError::Malformed { doing: DOING, reason: error.to_string() })?;
-        let lifetime = if answer.expires_in == 0 { ASSERTION_SECONDS.unsigned_abs() } else { answer.expires_in };
+        let lifetime =
+            if answer.expires_in == 0 { ASSERTION_SECONDS.unsigned_abs() } else { answer.expires_in };
         Ok(AccessToken { token: answer.access_token, expires: sent + Duration::from_secs(lifetime) })
     }
 }

@@ -30,8 +30,19 @@ pub struct Registration {
     pub by_administration: bool,
     /// Where jobs are waited for.
     pub broker_url: String,
+    /// The version it says it has.
+    #[serde(default = "known_version")]
+    pub version: String,
     /// How it proves to be itself.
     pub identity: RunnerIdentity,
+}
+
+/// The newest release of GitHub's own runner when this was written. GitHub sends no jobs to versions that are too old, so
+/// registration asks for the newest one where it can.
+pub const RUNNER_VERSION: &str = "2.336.0";
+
+fn known_version() -> String {
+    RUNNER_VERSION.to_owned()
 }
 
 /// How a runner proves to be itself.
@@ -95,10 +106,11 @@ impl Registration {
         let runner: Value = serde_json::from_slice(&file(".runner")?).map_err(unread(".runner"))?;
         let credentials: Value =
             serde_json::from_slice(&file(".credentials")?).map_err(unread(".credentials"))?;
-        let parameters: RsaParameters =
-            serde_json::from_slice(&file(".credentials_rsaparams")?).map_err(unread(".credentials_rsaparams"))?;
+        let parameters: RsaParameters = serde_json::from_slice(&file(".credentials_rsaparams")?)
+            .map_err(unread(".credentials_rsaparams"))?;
         let data = member(&credentials, "data").cloned().unwrap_or_default();
-        let needed = |found: Option<String>, name: &str| found.ok_or_else(|| wrong(format!("{name} is missing")));
+        let needed =
+            |found: Option<String>, name: &str| found.ok_or_else(|| wrong(format!("{name} is missing")));
         let name = needed(text(&runner, "agentName"), "agentName")?;
         let agent_id = text(&runner, "agentId").and_then(|id| id.parse().ok());
         let identity = RunnerIdentity {
@@ -117,6 +129,7 @@ impl Registration {
             ephemeral: true,
             by_administration: false,
             broker_url: needed(text(&runner, "serverUrlV2"), "serverUrlV2")?,
+            version: known_version(),
             identity,
         })
     }

@@ -13,7 +13,7 @@ use crate::{GitHubError, JobMessage, OAuth};
 
 /// The run service of one job.
 #[derive(Clone, Debug)]
-pub struct RunService {
+pub(crate) struct RunService {
     client: Client,
     base: String,
     token: Secret,
@@ -22,9 +22,9 @@ pub struct RunService {
 }
 
 /// How a job ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Completion {
+pub(crate) struct Completion {
     /// The job's conclusion.
     pub conclusion: Conclusion,
     /// Its outputs, by name.
@@ -32,15 +32,15 @@ pub struct Completion {
     /// Every step.
     pub step_results: Vec<StepResult>,
     /// Where the deployment is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment_url: Option<String>,
     /// Given back as it came.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_owner_id: Option<String>,
 }
 
 /// How a job or step ended, in GitHub's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are GitHub's")]
 pub enum Conclusion {
@@ -52,8 +52,8 @@ pub enum Conclusion {
 }
 
 /// What GitHub is told of one step.
-#[derive(Clone, Debug, Serialize)]
-pub struct StepResult {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StepResult {
     /// The step's id.
     pub external_id: Uuid,
     /// Its place, from 1.
@@ -61,13 +61,13 @@ pub struct StepResult {
     /// Its name.
     pub name: String,
     /// What it used; absent of a skipped step.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_name: Option<String>,
     /// The kind of what it used; absent of a skipped step.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// `completed`.
-    pub status: &'static str,
+    pub status: String,
     /// How it ended.
     pub conclusion: Conclusion,
     /// When it began.
@@ -78,32 +78,102 @@ pub struct StepResult {
     pub annotations: Vec<Annotation>,
 }
 
-/// Something said about a place in a file or log.
-#[derive(Clone, Debug, Serialize)]
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Annotation {
-    /// `notice`, `warning` or `failure`.
-    pub level: &'static str,
+pub(crate) enum Level {
+    Notice,
+    Warning,
+    Failure,
+}
+
+/// Something said about a place in a file or log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Annotation {
+    /// How bad it is.
+    pub level: Level,
     /// What is said.
     pub message: String,
     /// In a few words.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The file.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// First line, from 1; of the log where there is no file. GitHub cuts the connection without it.
     pub start_line: u32,
     /// Last line.
     pub end_line: u32,
     /// First column, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_column: Option<u32>,
     /// Last column.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_column: Option<u32>,
     /// The step's place.
     pub step_number: u32,
+}
+
+impl Conclusion {
+    /// For people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "was cancelled",
+            Self::Skipped => "was skipped",
+            Self::Abandoned => "was abandoned",
+        }
+    }
+}
+
+impl StepResult {
+    /// The set up of a job, which failed.
+    pub(crate) fn set_up(job: Uuid) -> Self {
+        let now = Some(Timestamp::now());
+        Self {
+            action_name: Some("setup_job".into()),
+            kind: Some("runner".into()),
+            conclusion: Conclusion::Failed,
+            started_at: now,
+            completed_at: now,
+            ..Self::skipped(Uuid::from_u128(job.as_u128() ^ 1), 1, "Set up job")
+        }
+    }
+
+    /// A step that was not run.
+    pub(crate) fn skipped(id: Uuid, number: u32, name: &str) -> Self {
+        Self {
+            external_id: id,
+            number,
+            name: name.to_owned(),
+            action_name: None,
+            kind: None,
+            status: "completed".to_owned(),
+            conclusion: Conclusion::Skipped,
+            started_at: None,
+            completed_at: None,
+            annotations: Vec::new(),
+        }
+    }
+}
+
+impl Annotation {
+    /// Of a step as a whole; its line in the log is to be found yet.
+    pub(crate) fn of(level: Level, message: &str, step_number: u32) -> Self {
+        Self {
+            level,
+            message: message.to_owned(),
+            title: None,
+            path: None,
+            start_line: 0,
+            end_line: 0,
+            start_column: None,
+            end_column: None,
+            step_number,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -117,7 +187,7 @@ impl RunService {
     ///
     /// # Errors
     /// [`GitHubError::JobGone`] when somebody else has it or it was taken back; others.
-    pub async fn acquire(
+    pub(crate) async fn acquire(
         client: &Client,
         oauth: &OAuth,
         offer: &JobOffer,
@@ -136,7 +206,7 @@ impl RunService {
     }
 
     /// The run service of a job that was acquired; its calls carry the job's own token.
-    pub fn of(client: Client, job: &JobMessage) -> Self {
+    pub(crate) fn of(client: Client, job: &JobMessage) -> Self {
         Self {
             client,
             base: job.run_service_url.trim_end_matches('/').to_owned(),
@@ -150,7 +220,7 @@ impl RunService {
     ///
     /// # Errors
     /// [`GitHubError::JobGone`] when it is over at GitHub; others.
-    pub async fn renew(&self) -> Result<Timestamp, GitHubError> {
+    pub(crate) async fn renew(&self) -> Result<Timestamp, GitHubError> {
         const DOING: &str = "renewing the job";
         let body = json!({ "planId": self.plan_id, "jobId": self.job_id });
         let answer = http::send(DOING, self.call("renewjob").json(&body)).await?;
@@ -164,7 +234,7 @@ impl RunService {
     ///
     /// # Errors
     /// [`GitHubError::JobGone`] when it has ended already; others.
-    pub async fn complete(&self, completion: &Completion) -> Result<(), GitHubError> {
+    pub(crate) async fn complete(&self, completion: &Completion) -> Result<(), GitHubError> {
         const DOING: &str = "completing the job";
         let mut body = serde_json::to_value(completion)
             .map_err(|error| GitHubError::Malformed { doing: DOING, reason: error.to_string() })?;

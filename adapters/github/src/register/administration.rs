@@ -97,6 +97,7 @@ pub(super) async fn register(
             ephemeral: request.ephemeral,
             by_administration: true,
             broker_url: answer.authorization.server_url,
+            version: request.version.clone(),
             identity: RunnerIdentity {
                 agent_id: answer.id,
                 agent_name: request.name.clone(),

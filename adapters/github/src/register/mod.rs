@@ -184,7 +184,11 @@ mod tests {
     #[test]
     fn labels_stand_once_and_system_labels_first() {
         let names = |request: &Request| {
-            request.labels().into_iter().map(|label| format!("{}:{}", label.kind, label.name)).collect::<Vec<_>>()
+            request
+                .labels()
+                .into_iter()
+                .map(|label| format!("{}:{}", label.kind, label.name))
+                .collect::<Vec<_>>()
         };
         let mut request = request(&["gpu", "LINUX", " gpu ", ""]);
         let architecture = format!("system:{}", architecture());

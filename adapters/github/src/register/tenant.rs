@@ -121,6 +121,7 @@ pub(super) async fn register(
             ephemeral: request.ephemeral,
             by_administration: false,
             broker_url,
+            version: request.version.clone(),
             identity: RunnerIdentity {
                 agent_id: agent.id,
                 agent_name: request.name.clone(),
