@@ -18,6 +18,7 @@ pub mod project;
 pub mod reports;
 pub mod request;
 pub mod source;
+pub mod steps;
 pub mod supervisor;
 
 pub use event::Event;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::AutoRetry;
 use crate::project::{EnvironmentVariable, Project, ProjectSource};
+use crate::steps::JobContexts;
 
 /// A request for one build. Overrides beat the project, which beats the buildspec.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct BuildRequest {
     pub reports_dir: Option<PathBuf>,
     /// Where caches live.
     pub cache_dir: PathBuf,
+    /// What the steps of a workflow's job know from their host; none for a buildspec's own steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobContexts>,
     /// The batch this build is part of.
     pub batch: Option<BatchMember>,
     /// Position in a chain of retries.

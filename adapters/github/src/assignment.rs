@@ -1,10 +1,11 @@
 //! One job from its offer to its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use runspan_engine::lifecycle::Status;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::retry::{Backoff, persist};
 use crate::run_service::{Annotation, Completion, Conclusion, Level, StepResult};
 use crate::runner::{Cancelled, RunnerError, Shutdown, Tools};
 use crate::store::JobRecord;
-use crate::workshop::{Outcome, Stop, Work};
+use crate::workshop::{ENVIRONMENT_URL, Stop, Work};
 use crate::{GitHubError, JobMessage, JobOffer, RunService, results};
 
 /// An offer holds about so long.
@@ -63,28 +64,32 @@ impl Assignment {
     pub(crate) async fn run(self, record: JobRecord) -> Result<Option<Ready>, RunnerError> {
         match record {
             JobRecord::Offered { offer } => self.acquire(offer).await,
-            JobRecord::Building { message, token, build, outline, generation } => {
-                let Ok(job) = JobMessage::restore(message, token) else { return self.forget() };
+            JobRecord::Acquired { message } => {
+                let Ok(job) = JobMessage::of(message) else { return self.forget() };
+                self.begin(job).await
+            }
+            JobRecord::Building { message, build, outline, generation } => {
+                let Ok(job) = JobMessage::of(message) else { return self.forget() };
                 self.go_on(job, build, outline, generation + 1).await.map(Some)
             }
-            record => self.give_up(record).await,
+            record @ JobRecord::Ended { .. } => self.give_up(record),
         }
     }
 
     /// The end of a job that nobody can go on with.
-    pub(crate) async fn give_up(self, record: JobRecord) -> Result<Option<Ready>, RunnerError> {
-        let (message, token, outline) = match record {
+    pub(crate) fn give_up(self, record: JobRecord) -> Result<Option<Ready>, RunnerError> {
+        let (message, outline) = match record {
             // Whether it was acquired is not known, and only who acquired it can end it.
             JobRecord::Offered { .. } => return self.forget(),
-            JobRecord::Acquired { message, token } => (message, token, Outline::default()),
-            JobRecord::Building { message, token, outline, .. } => (message, token, outline),
-            JobRecord::Ended { message, token, completion } => {
-                let Ok(job) = JobMessage::restore(message, token) else { return self.forget() };
+            JobRecord::Acquired { message } => (message, Outline::default()),
+            JobRecord::Building { message, outline, .. } => (message, outline),
+            JobRecord::Ended { message, completion } => {
+                let Ok(job) = JobMessage::of(message) else { return self.forget() };
                 return Ok(Some(Ready { job, completion, lost: false, _lease: None }));
             }
         };
-        let Ok(job) = JobMessage::restore(message, token) else { return self.forget() };
-        let reason = "The runner's process ended while it had this job; run the job again.";
+        let Ok(job) = JobMessage::of(message) else { return self.forget() };
+        let reason = "The runner's process died while it had this job; run the job again.";
         let completion = refusal(&job, &outline, reason);
         self.ready(job, completion, None, None).map(Some)
     }
@@ -106,12 +111,13 @@ impl Assignment {
                 return self.forget();
             }
         };
-        self.tools.disk(
-            place
-                .write_job(&JobRecord::Acquired { message: job.without_secrets(), token: job.token.clone() }),
-        )?;
+        self.tools.disk(place.write_job(&JobRecord::Acquired { message: job.message.clone() }))?;
+        self.begin(job).await
+    }
+
+    async fn begin(self, job: JobMessage) -> Result<Option<Ready>, RunnerError> {
         // Nothing is run for a job that GitHub takes for somebody else's.
-        let lease = match Lease::take(RunService::of(client.clone(), &job)).await {
+        let lease = match Lease::take(RunService::of(self.tools.client.clone(), &job)).await {
             Ok(lease) => lease,
             Err(error) => {
                 self.tools.note(&format!("job {:?} cannot be kept: {error}", job.display_name));
@@ -147,7 +153,7 @@ impl Assignment {
                 None
             }
         };
-        let work = match self.tools.workshop.resume(&job, &build).await {
+        let work = match self.tools.workshop.resume(&self.tools.registration, &job, &build).await {
             Ok(work) => Work { outline, ..work },
             Err(reason) => {
                 let completion = refusal(&job, &outline, &reason);
@@ -165,8 +171,7 @@ impl Assignment {
 
     fn building(&self, job: &JobMessage, work: &Work, generation: u64) -> std::io::Result<()> {
         self.tools.place.write_job(&JobRecord::Building {
-            message: job.without_secrets(),
-            token: job.token.clone(),
+            message: job.message.clone(),
             build: work.build.clone(),
             outline: work.outline.clone(),
             generation,
@@ -181,10 +186,10 @@ impl Assignment {
         generation: u64,
         mut lease: Lease,
     ) -> Result<Ready, RunnerError> {
-        let Work { outline, feed, stop, outcome, .. } = work;
+        let Work { outline, feed, stop, .. } = work;
         let followed = self.watch(&job, &outline, feed, stop, generation, &mut lease).await;
         let Followed { reported, cancelled, lost } = followed;
-        let mut completion = completion(&job, reported, cancelled, outcome);
+        let mut completion = completion(&job, reported, cancelled);
         if let Some(reason) = &lost {
             self.tools.note(&format!("job {:?} was lost: {reason}", job.display_name));
         }
@@ -244,7 +249,7 @@ impl Assignment {
                     stop(Stop::AtOnce);
                 }
                 () = at(leave_at) => {
-                    let reported = Reported { steps: Vec::new(), outputs: Vec::new(), build: None };
+                    let reported = Reported { steps: Vec::new(), outputs: BTreeMap::new(), build: None };
                     return Followed { reported, cancelled, lost };
                 }
             }
@@ -259,11 +264,12 @@ impl Assignment {
         lost: Option<String>,
         lease: Option<Lease>,
     ) -> Result<Ready, RunnerError> {
-        self.tools.disk(self.tools.place.write_job(&JobRecord::Ended {
-            message: job.without_secrets(),
-            token: job.token.clone(),
-            completion: completion.clone(),
-        }))?;
+        self.tools.disk(
+            self.tools.place.write_job(&JobRecord::Ended {
+                message: job.message.clone(),
+                completion: completion.clone(),
+            }),
+        )?;
         Ok(Ready { job, completion, lost: lost.is_some(), _lease: lease })
     }
 }
@@ -319,31 +325,18 @@ fn refusal(job: &JobMessage, outline: &Outline, reason: &str) -> Completion {
     }
 }
 
-fn completion(job: &JobMessage, reported: Reported, cancelled: bool, outcome: Outcome) -> Completion {
-    let Reported { mut steps, outputs, build } = reported;
-    let mut conclusion = match build.as_ref().map(|build| build.build_status) {
-        Some(Status::Succeeded) => Conclusion::Succeeded,
-        _ if cancelled => Conclusion::Canceled,
-        _ => Conclusion::Failed,
-    };
-    let given = build.map(|build| outcome(&build, &outputs)).unwrap_or_default();
-    let last = steps.last_mut();
-    if let Some(last) = last {
-        let error = given.error.iter().map(|error| (Level::Failure, error));
-        for (level, message) in given.warnings.iter().map(|text| (Level::Warning, text)).chain(error) {
-            let mut annotation = Annotation::of(level, message, last.number);
-            (annotation.start_line, annotation.end_line) = (1, 1);
-            last.annotations.push(annotation);
-        }
-    }
-    if given.error.is_some() && conclusion == Conclusion::Succeeded {
-        conclusion = Conclusion::Failed;
-    }
+fn completion(job: &JobMessage, reported: Reported, cancelled: bool) -> Completion {
+    let Reported { steps, mut outputs, build } = reported;
+    let environment_url = outputs.remove(ENVIRONMENT_URL);
     Completion {
-        conclusion,
-        outputs: given.outputs,
+        conclusion: match build.map(|build| build.build_status) {
+            Some(Status::Succeeded) => Conclusion::Succeeded,
+            _ if cancelled => Conclusion::Canceled,
+            _ => Conclusion::Failed,
+        },
+        outputs: outputs.into_iter().map(|(name, value)| (name, json!({ "value": value }))).collect(),
         step_results: steps,
-        environment_url: given.environment_url,
+        environment_url,
         billing_owner_id: job.billing_owner_id(),
     }
 }

@@ -87,30 +87,8 @@ impl JobMessage {
         Self::of(message)
     }
 
-    /// Reads a job that was kept with [`Self::without_secrets`].
-    pub(crate) fn restore(mut message: Value, token: Secret) -> Result<Self, GitHubError> {
-        for endpoint in message["resources"]["endpoints"].as_array_mut().into_iter().flatten() {
-            endpoint["authorization"]["parameters"]["AccessToken"] = token.reveal().into();
-        }
-        Self::of(message)
-    }
-
-    /// The message, to be kept: without tokens and secrets, and without what is as long as an event's payload may be.
-    pub(crate) fn without_secrets(&self) -> Value {
-        let mut message = self.message.clone();
-        if let Some(variables) = message.get_mut("variables").and_then(Value::as_object_mut) {
-            variables.retain(|_, variable| variable.get("isSecret").and_then(Value::as_bool) != Some(true));
-        }
-        for endpoint in message["resources"]["endpoints"].as_array_mut().into_iter().flatten() {
-            endpoint["authorization"]["parameters"]["AccessToken"] = "".into();
-        }
-        if let Some(message) = message.as_object_mut() {
-            message.remove("mask");
-        }
-        message
-    }
-
-    fn of(message: Value) -> Result<Self, GitHubError> {
+    /// Reads a job that was kept.
+    pub(crate) fn of(message: Value) -> Result<Self, GitHubError> {
         let wrong = |reason: String| GitHubError::Malformed { doing: "reading a job", reason };
         let raw = Raw::deserialize(&message)
             .map_err(|_| wrong("a member that every job has is missing or of another kind".into()))?;

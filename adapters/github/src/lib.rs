@@ -40,4 +40,4 @@ use run_service::RunService;
 pub use runner::{Notes, Runner as ServedRunner, RunnerError, Shutdown};
 pub use scope::{Entity, Scope};
 pub use store::{Place, Store};
-pub use workshop::{Outcome, Results, StepsEnded, Stop, Work, Workshop};
+pub use workshop::{ENVIRONMENT_URL, Stop, Work, Workshop};

@@ -28,6 +28,7 @@ pub(crate) struct Results {
 pub(crate) enum Kept {
     StepLog(Uuid),
     JobLog,
+    Summary(Uuid),
 }
 
 /// A piece of a text.
@@ -55,7 +56,7 @@ pub(crate) struct StepUpdate {
 
 #[derive(Deserialize)]
 struct Signed {
-    #[serde(rename = "logs_url")]
+    #[serde(alias = "logs_url", alias = "summary_url")]
     url: String,
     #[serde(default)]
     blob_storage_type: String,
@@ -102,6 +103,7 @@ impl Results {
         let method = match kept {
             Kept::StepLog(_) => "GetStepLogsSignedBlobURL",
             Kept::JobLog => "GetJobLogsSignedBlobURL",
+            Kept::Summary(_) => "GetStepSummarySignedBlobURL",
         };
         let signed: Signed = http::json(DOING, self.call(RECEIVER, method, kept.about(json!({})))).await?;
         let url = match write {
@@ -129,12 +131,13 @@ impl Results {
     }
 
     /// Tells that a text is whole.
-    pub(crate) async fn stored(&self, kept: Kept, lines: u64) -> Result<(), GitHubError> {
+    pub(crate) async fn stored(&self, kept: Kept, lines: u64, bytes: u64) -> Result<(), GitHubError> {
         const DOING: &str = "telling that a log is stored";
         let at = time(Timestamp::now());
         let (method, body) = match kept {
             Kept::StepLog(_) => ("CreateStepLogsMetadata", json!({ "uploaded_at": at, "line_count": lines })),
             Kept::JobLog => ("CreateJobLogsMetadata", json!({ "uploaded_at": at, "line_count": lines })),
+            Kept::Summary(_) => ("CreateStepSummaryMetadata", json!({ "uploaded_at": at, "size": bytes })),
         };
         self.done(DOING, RECEIVER, method, kept.about(body)).await
     }
@@ -170,7 +173,7 @@ impl Results {
 
 impl Kept {
     fn about(self, mut body: Value) -> Value {
-        if let Self::StepLog(step) = self {
+        if let Self::StepLog(step) | Self::Summary(step) = self {
             body["step_backend_id"] = json!(step);
         }
         body

@@ -294,7 +294,7 @@ impl Runner {
                             self.cancelled.subscribe(),
                             self.shutdown.clone(),
                         );
-                        assignment.give_up(record).await?
+                        assignment.give_up(record)?
                     }
                     None => None,
                 }

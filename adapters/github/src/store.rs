@@ -31,25 +31,25 @@ pub struct PlaceLock {
     _file: File,
 }
 
-/// How far a job has come. Written before GitHub is told anything that follows from it.
+/// How far a job has come. Written before GitHub is told anything that follows from it, for its owner's eyes only, and
+/// gone when the job is over: who goes on with the job needs its token and its secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(crate) enum JobRecord {
     /// It was offered; whether it was acquired is not known.
     Offered { offer: JobOffer },
     /// It is ours.
-    Acquired { message: Value, token: runspan_agent_protocol::Secret },
+    Acquired { message: Value },
     /// It is built.
     Building {
         message: Value,
-        token: runspan_agent_protocol::Secret,
         build: String,
         outline: Outline,
         /// How many processes have followed the build before.
         generation: u64,
     },
     /// It is over; whether GitHub knows is not known.
-    Ended { message: Value, token: runspan_agent_protocol::Secret, completion: Completion },
+    Ended { message: Value, completion: Completion },
 }
 
 const REGISTRATION: &str = "registration.json";

@@ -7,6 +7,7 @@ mod prepare;
 mod provision;
 mod runtimes;
 mod session;
+mod steps;
 mod sweep;
 mod upload;
 
@@ -27,6 +28,7 @@ use crate::lifecycle::{Lifecycle, PhaseType, Status};
 use crate::project::project_name_from;
 use crate::reports::Report;
 use crate::request::BuildRequest;
+use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
 
@@ -77,6 +79,7 @@ pub struct Supervisor {
     pub(crate) agent: PathBuf,
     pub(crate) region: String,
     pub(crate) on_progress: OnProgress,
+    pub(crate) actions: Arc<dyn ActionSource>,
 }
 
 /// A build that runs in this process.
@@ -135,7 +138,15 @@ impl Control {
 impl Supervisor {
     /// Builds run on this executor, with the agent's binary from this path, as if in this region.
     pub fn new(journal: Arc<Journal>, executor: Arc<dyn Executor>, agent: PathBuf, region: String) -> Self {
-        Self { journal, executor, agent, region, on_progress: Arc::new(|_, _| {}) }
+        let on_progress: OnProgress = Arc::new(|_, _| {});
+        Self { journal, executor, agent, region, on_progress, actions: Arc::new(NoActions) }
+    }
+
+    /// Takes the actions of steps from here.
+    #[must_use]
+    pub fn with_actions(mut self, actions: Arc<dyn ActionSource>) -> Self {
+        self.actions = actions;
+        self
     }
 
     /// Tells this function how placing goes.
@@ -168,10 +179,23 @@ impl Supervisor {
     /// # Errors
     /// When it is complete, unknown, or supervised by another process.
     pub fn attach(&self, name: &str) -> Result<BuildHandle, EngineError> {
-        let stored = self.journal.find(name)?.ok_or_else(|| EngineError::Unknown(name.to_owned()))?;
+        self.attach_with(name, |_| {})
+    }
+
+    /// As [`Self::attach`], with what was never written down of the request put into it again.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn attach_with(
+        &self,
+        name: &str,
+        complete: impl FnOnce(&mut BuildRequest),
+    ) -> Result<BuildHandle, EngineError> {
+        let mut stored = self.journal.find(name)?.ok_or_else(|| EngineError::Unknown(name.to_owned()))?;
         if stored.build.build_complete {
             return Err(EngineError::Complete(stored.build.id.to_string()));
         }
+        complete(&mut stored.request);
         let id = stored.build.id.clone();
         let lock = self.take(&id)?;
         let dir = self.journal.home().build(id.uuid());

@@ -1,12 +1,14 @@
 //! A job's message as a request for a build.
 
-use runspan_actions::message::{self, Job, StepInfo, StepKind};
+use runspan_actions::message::{self, Hidden, Job, StepInfo, StepKind};
 use runspan_agent_protocol::{Secret, Variable};
 use runspan_buildspec::{Comments, write};
 use runspan_engine::RootFs;
 use runspan_engine::project::{Project, ProjectSource, SourceType, project_name_from};
 use runspan_engine::request::{BuildRequest, BuildspecChoice, Grants};
-use runspan_github::{JobMessage, Outline, OutlinedStep};
+use runspan_engine::steps::{Defaults as StepDefaults, JobContexts};
+use runspan_github::{ENVIRONMENT_URL, JobMessage, Outline, OutlinedStep};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::workshop::Defaults;
@@ -15,15 +17,8 @@ use super::workshop::Defaults;
 const LONGEST: u64 = 2160 * 60;
 
 /// Reads a job's message.
-pub(super) fn read(job: &JobMessage, runner: &str) -> Result<Job, String> {
-    let arch = match std::env::consts::ARCH {
-        "x86_64" => "X64",
-        "aarch64" => "ARM64",
-        "arm" => "ARM",
-        _ => "X86",
-    };
-    let facts = [("os", "Linux"), ("arch", arch), ("name", runner), ("environment", "self-hosted")];
-    message::read(&job.message, &facts).map_err(|error| error.to_string())
+pub(super) fn read(job: &JobMessage) -> Result<Job, String> {
+    message::read(&job.message).map_err(|error| error.to_string())
 }
 
 /// What the service and its pages need of the steps.
@@ -46,11 +41,12 @@ fn outlined(step: &StepInfo) -> OutlinedStep {
         name: step.display_name.clone(),
         kind: kind.to_owned(),
         action,
+        script: step.script.clone(),
     }
 }
 
 /// The build of a job.
-pub(super) fn request(job: &Job, runner: &str, defaults: &Defaults) -> Result<BuildRequest, String> {
+pub(super) fn request(job: &Job, initiator: &str, defaults: &Defaults) -> Result<BuildRequest, String> {
     if let Some((alias, _)) = job.services.first() {
         return Err(format!(
             "the job's service `{alias}` cannot be started: this runner has no service containers yet"
@@ -65,16 +61,13 @@ pub(super) fn request(job: &Job, runner: &str, defaults: &Defaults) -> Result<Bu
         Some(container) => container.image.clone(),
         None => own.clone(),
     };
-    let local_roots = image == own;
+    let local_roots = job.container.is_none();
     let repository = job.contexts.text("github", "repository").unwrap_or_default();
-    let environment = job.container.iter().flat_map(|container| &container.env);
-    let secrets = job.secret_variables.iter();
-    let secrets = secrets.map(|(name, value)| Variable::new(name.as_str(), value.reveal()));
     let mut buildspec = job.buildspec.clone();
-    for (name, value) in environment {
-        buildspec.env.variables.entry(name.clone()).or_insert_with(|| value.clone());
+    if let Some(container) = &job.container {
+        buildspec.env.variables.extend(container.env.iter().cloned());
     }
-    Ok(BuildRequest {
+    let mut request = BuildRequest {
         project: Project {
             name: Some(project_name_from(&repository.replace('/', "-"))),
             ..Project::default()
@@ -83,9 +76,6 @@ pub(super) fn request(job: &Job, runner: &str, defaults: &Defaults) -> Result<Bu
         source_version: job.contexts.text("github", "sha"),
         buildspec: Some(BuildspecChoice::Inline(write(&buildspec, &Comments::default()))),
         image: Some(image),
-        secret_names: job.secret_variables.iter().map(|(name, _)| name.clone()).collect(),
-        secrets: secrets.collect(),
-        masks: job.masks.iter().map(|mask| Secret::new(mask.reveal())).collect(),
         privileged: defaults.privileged.then_some(true),
         grants: Grants {
             privileged: defaults.privileged,
@@ -94,8 +84,50 @@ pub(super) fn request(job: &Job, runner: &str, defaults: &Defaults) -> Result<Bu
             ..Grants::default()
         },
         timeout_seconds: Some(LONGEST),
-        initiator: format!("github/{runner}"),
+        initiator: initiator.to_owned(),
         cache_dir: defaults.cache_dir.clone(),
+        job: Some(contexts(job)),
         ..BuildRequest::default()
-    })
+    };
+    reveal(job, &mut request);
+    Ok(request)
+}
+
+/// Puts what is never written down into a request.
+pub(super) fn reveal(job: &Job, request: &mut BuildRequest) {
+    let variables = |all: &[(String, Hidden)]| {
+        all.iter().map(|(name, value)| Variable::new(name.as_str(), value.reveal())).collect()
+    };
+    request.masks = job.masks.iter().map(|mask| Secret::new(mask.reveal())).collect();
+    if let Some(contexts) = &mut request.job {
+        contexts.secrets = variables(&job.secrets);
+        contexts.action_variables = variables(&job.service_variables);
+    }
+}
+
+fn contexts(job: &Job) -> JobContexts {
+    let json = |name: &str| job.contexts.json(name);
+    let mut github = json("github");
+    if let Some(github) = github.as_object_mut() {
+        github.remove("token");
+    }
+    let (shell, working_directory) = job.defaults.clone();
+    let mut outputs = job.outputs.clone();
+    if let Some(url) = &job.environment_url {
+        outputs.insert(ENVIRONMENT_URL.to_owned(), url.clone());
+    }
+    JobContexts {
+        github,
+        vars: json("vars"),
+        inputs: json("inputs"),
+        matrix: json("matrix"),
+        strategy: json("strategy"),
+        needs: json("needs"),
+        job: json("job"),
+        runner: json!({}),
+        env: job.env.clone(),
+        defaults: StepDefaults { shell, working_directory },
+        outputs,
+        ..JobContexts::default()
+    }
 }

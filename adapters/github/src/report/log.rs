@@ -23,13 +23,14 @@ pub(super) struct LogUpload {
     kept: Kept,
     pending: Vec<u8>,
     lines: u64,
+    bytes: u64,
     in_pieces: bool,
     failed: bool,
 }
 
 impl LogUpload {
     pub(super) const fn new(kept: Kept) -> Self {
-        Self { kept, pending: Vec::new(), lines: 0, in_pieces: false, failed: false }
+        Self { kept, pending: Vec::new(), lines: 0, bytes: 0, in_pieces: false, failed: false }
     }
 
     /// Lines so far.
@@ -42,12 +43,14 @@ impl LogUpload {
         if self.lines == 0 {
             self.pending.extend_from_slice(BOM);
         }
+        let before = self.pending.len();
         // GitHub writes tenths of microseconds.
         let stamp = at.strftime("%Y-%m-%dT%H:%M:%S%.6f0Z ");
         self.pending.extend_from_slice(stamp.to_string().as_bytes());
         self.pending.extend_from_slice(text.as_bytes());
         self.pending.push(b'\n');
         self.lines += 1;
+        self.bytes += (self.pending.len() - before) as u64;
     }
 
     /// Whether a piece is full.
@@ -86,8 +89,15 @@ impl LogUpload {
         } else {
             store(results, self.kept, Write::Whole, bytes).await?;
         }
-        told(results, self.kept, self.lines).await
+        told(results, self.kept, self.lines, self.bytes).await
     }
+}
+
+/// Stores a text that is there as a whole.
+pub(super) async fn keep(results: &Results, kept: Kept, text: String) -> Result<(), GitHubError> {
+    let (lines, bytes) = (text.lines().count() as u64, text.len() as u64);
+    store(results, kept, Write::Whole, text.into_bytes()).await?;
+    told(results, kept, lines, bytes).await
 }
 
 async fn store(results: &Results, kept: Kept, write: Write, bytes: Vec<u8>) -> Result<(), GitHubError> {
@@ -97,8 +107,8 @@ async fn store(results: &Results, kept: Kept, write: Write, bytes: Vec<u8>) -> R
     persist(backoff(), until, || results.store(kept, write, bytes.clone())).await
 }
 
-async fn told(results: &Results, kept: Kept, lines: u64) -> Result<(), GitHubError> {
-    persist(backoff(), Instant::now() + PATIENCE, || results.stored(kept, lines)).await
+async fn told(results: &Results, kept: Kept, lines: u64, bytes: u64) -> Result<(), GitHubError> {
+    persist(backoff(), Instant::now() + PATIENCE, || results.stored(kept, lines, bytes)).await
 }
 
 const fn backoff() -> Backoff {

@@ -24,4 +24,6 @@ pub struct OutlinedStep {
     pub kind: String,
     /// A shell, or an action.
     pub action: String,
+    /// The script of `run`.
+    pub script: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! Follows one build and tells GitHub of it, in the order in which things happened.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ pub enum Piece {
 pub(crate) struct Reported {
     /// Every step.
     pub(crate) steps: Vec<StepResult>,
-    /// Outputs of each step, by its id.
-    pub(crate) outputs: Vec<(Uuid, Conclusion, BTreeMap<String, String>)>,
+    /// What the job gives to others, by name.
+    pub(crate) outputs: BTreeMap<String, String>,
     /// The record of the build, unless it was lost from sight.
     pub(crate) build: Option<Box<Build>>,
 }
@@ -60,8 +60,8 @@ pub(crate) struct Reporter {
     job_log: LogUpload,
     /// The line that has no end yet.
     partial: Vec<u8>,
-    /// Lines with which the engine announces a command; they are in the log's head already.
-    announced: VecDeque<String>,
+    /// The engine's line that announces a process is not there yet; the step's head says the same.
+    announced: bool,
     changed: BTreeSet<Place>,
     uploads: JoinSet<Result<(), GitHubError>>,
     build: Option<Box<Build>>,
@@ -82,7 +82,7 @@ impl Reporter {
             logs: HashMap::new(),
             job_log: LogUpload::new(Kept::JobLog),
             partial: Vec::new(),
-            announced: VecDeque::new(),
+            announced: false,
             changed: BTreeSet::new(),
             uploads: JoinSet::new(),
             build: None,
@@ -140,9 +140,10 @@ impl Reporter {
         match effect {
             Effect::Opened(place) => {
                 self.changed.insert(place);
+                self.announced = matches!(place, Place::Step(_));
             }
             Effect::Line(place, text) => self.line(place, &text).await,
-            Effect::Announced(place, command) => self.announce(place, &command).await,
+            Effect::Summary(place, text) => self.summary(place, text).await,
             Effect::Closed(place) => {
                 let log = self.logs.remove(&place);
                 self.timeline.place_annotations(place, log.as_ref().map_or(1, LogUpload::lines));
@@ -154,21 +155,13 @@ impl Reporter {
         }
     }
 
-    /// The head of a step's log, as GitHub's own runner writes it.
-    async fn announce(&mut self, place: Place, command: &str) {
-        let Some(name) = self.timeline.record(place).map(|record| record.name.clone()) else { return };
-        let title = match name.strip_prefix("Run ") {
-            Some(_) => name.clone(),
-            None => format!("Run {}", command.trim_start().lines().next().unwrap_or_default()),
-        };
-        self.line(place, &format!("##[group]{title}")).await;
-        for line in command.trim_end().lines() {
-            self.line(place, &format!("\x1b[36;1m{line}\x1b[0m")).await;
+    /// A step's summary.
+    async fn summary(&mut self, place: Place, text: String) {
+        let id = self.timeline.record(place).map(|record| record.id);
+        if let (Some(id), Some(results)) = (id, self.results.clone()) {
+            let text = self.mask.hide(&text).into_owned();
+            self.upload(async move { super::log::keep(&results, Kept::Summary(id), text).await }).await;
         }
-        self.line(place, "##[endgroup]").await;
-        // The engine shows the command, or its name where it has one.
-        self.announced = command.trim_end_matches('\n').lines().map(str::to_owned).collect();
-        self.announced.push_front(String::new());
     }
 
     async fn log(&mut self, mut bytes: &[u8]) {
@@ -199,31 +192,13 @@ impl Reporter {
         }
     }
 
-    /// Whether this is a line with which the engine announces a command.
+    /// Whether this is a line with which the engine announces a process.
     fn is_announcement(&mut self, text: &str) -> bool {
-        let Some(next) = self.announced.front() else { return false };
-        if next.is_empty() && text.is_empty() {
-            return true;
+        if !self.announced || text.is_empty() {
+            return self.announced;
         }
-        if next.is_empty() {
-            self.announced.pop_front();
-            let first = self.announced.pop_front().unwrap_or_default();
-            let Some((_, shown)) = text.split_once(" Running command ") else {
-                self.announced.clear();
-                return false;
-            };
-            if shown != first {
-                // A name stands there, which has one line.
-                self.announced.clear();
-            }
-            return true;
-        }
-        if next == text {
-            self.announced.pop_front();
-            return true;
-        }
-        self.announced.clear();
-        false
+        self.announced = false;
+        text.starts_with("[Container] ") && text.contains(" Running command ")
     }
 
     async fn line(&mut self, place: Place, text: &str) {
@@ -321,18 +296,9 @@ impl Reporter {
                 (self.warn)(format!("GitHub was not told how the steps ended: {error}"));
             }
         }
-        let outputs = self
-            .timeline
-            .places()
-            .filter_map(|place| self.timeline.record(place))
-            .filter_map(|record| match record.state {
-                State::Ended { conclusion, .. } => Some((record.id, conclusion, record.outputs.clone())),
-                _ => None,
-            })
-            .collect();
         Reported {
             steps: self.timeline.results(|text| self.mask.hide(text).into_owned()),
-            outputs,
+            outputs: self.timeline.outputs,
             build: self.build,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use runspan_agent_protocol::Exit;
+use runspan_agent_protocol::{self as protocol, Stage, StepEnd, StepId, StepResult as Outcome};
 use runspan_engine::Event;
 use runspan_engine::build::Build;
 use runspan_engine::journal::StoredEvent;
@@ -31,10 +31,10 @@ pub(super) enum Effect {
     Opened(Place),
     /// Its log has one more line.
     Line(Place, String),
-    /// The engine says a command in so many words before its output.
-    Announced(Place, String),
     /// It ended.
     Closed(Place),
+    /// It has a summary.
+    Summary(Place, String),
 }
 
 /// How a record stands.
@@ -52,17 +52,24 @@ pub(super) struct Record {
     pub(super) name: String,
     kind: String,
     action: String,
+    /// What it runs, as far as that is known.
+    script: Option<String>,
     pub(super) state: State,
     pub(super) annotations: Vec<Annotation>,
-    pub(super) outputs: BTreeMap<String, String>,
 }
 
 /// All records of a job.
 #[derive(Debug)]
 pub(super) struct Timeline {
     set_up: Record,
+    /// The job's own, and then the later parts of actions as they come.
     steps: Vec<Record>,
+    own: usize,
+    /// Where the parts of actions that stand in no list are.
+    parts: BTreeMap<(u32, u8), usize>,
     complete: Record,
+    /// What the job gives to others.
+    pub(super) outputs: BTreeMap<String, String>,
     phase: PhaseType,
     /// Whose the log is that comes next.
     current: Place,
@@ -82,19 +89,25 @@ impl Timeline {
             name: name.to_owned(),
             kind: kind.to_owned(),
             action: action.to_owned(),
+            script: None,
             state: State::Pending,
             annotations: Vec::new(),
-            outputs: BTreeMap::new(),
         };
         let steps: Vec<Record> = (2..)
             .zip(&outline.steps)
-            .map(|(number, step)| record(step.id, number, &step.name, &step.kind, &step.action))
+            .map(|(number, step)| Record {
+                script: step.script.clone(),
+                ..record(step.id, number, &step.name, &step.kind, &step.action)
+            })
             .collect();
         let last = steps.len() as u32 + 2;
         Self {
             set_up: record(own(1), 1, "Set up job", "runner", "setup_job"),
+            own: steps.len(),
             steps,
+            parts: BTreeMap::new(),
             complete: record(own(2), last, "Complete job", "runner", "complete_job"),
+            outputs: BTreeMap::new(),
             phase: PhaseType::Submitted,
             current: Place::SetUp,
             stopping: false,
@@ -142,29 +155,22 @@ impl Timeline {
                 Vec::new()
             }
             Event::Phase { phase } => self.phase_ended(phase, at),
-            Event::CommandStarted { index, finally: false, command } if self.phase == PhaseType::Build => {
-                let step = Place::Step(*index as usize);
-                let mut effects = self.close(Place::SetUp, at, Conclusion::Succeeded);
-                effects.extend(self.open(step, at));
-                effects.push(Effect::Announced(step, command.clone()));
-                effects
+            Event::StepStarted { step, name } if self.phase == PhaseType::Build => {
+                self.step_started(*step, name, at)
             }
-            Event::CommandEnded { index, finally: false, exit, .. } if self.phase == PhaseType::Build => {
-                let step = Place::Step(*index as usize);
-                let mut effects = Vec::new();
-                if let Some(why) = self.failure(exit) {
-                    effects.extend(self.fault(step, why));
-                }
-                let conclusion = if exit.is_success() {
-                    Conclusion::Succeeded
-                } else if matches!(exit, Exit::Ended(_)) && self.stopping {
-                    Conclusion::Canceled
-                } else {
-                    Conclusion::Failed
-                };
-                effects.extend(self.close(step, at, conclusion));
-                self.current = Place::Complete;
-                effects
+            Event::StepEnded { step, name, end } if self.phase == PhaseType::Build => {
+                self.step_ended(*step, name, end, at)
+            }
+            Event::Annotation { step, annotation } if self.phase == PhaseType::Build => {
+                let place = self.place(*step, "");
+                self.remark(place, annotation)
+            }
+            Event::StepSummary { step, text } if self.phase == PhaseType::Build => {
+                vec![Effect::Summary(self.place(*step, ""), text.clone())]
+            }
+            Event::JobOutputs { outputs } => {
+                self.outputs.clone_from(outputs);
+                Vec::new()
             }
             Event::Warning { message } => {
                 let place = self.current;
@@ -173,6 +179,113 @@ impl Timeline {
             }
             Event::Build { build } => self.ended(build, at),
             _ => Vec::new(),
+        }
+    }
+
+    /// Where a step is told of; parts of actions have places of their own, behind the job's steps.
+    fn place(&mut self, step: StepId, name: &str) -> Place {
+        let stage = match step.stage {
+            Stage::Main => return Place::Step(step.index as usize),
+            Stage::Pre => 0,
+            Stage::Post => 1,
+        };
+        if let Some(index) = self.parts.get(&(step.index, stage)) {
+            return Place::Step(*index);
+        }
+        let index = self.steps.len();
+        let of = self.steps.get(step.index as usize);
+        let (kind, action) = of.map(|of| (of.kind.clone(), of.action.clone())).unwrap_or_default();
+        let id = of.map_or(Uuid::nil(), |of| Uuid::from_u128(of.id.as_u128() ^ (u128::from(stage) + 1)));
+        // As GitHub numbers them: behind as many places as the job has steps.
+        let number = (self.own + index + 2) as u32;
+        self.steps.push(Record {
+            id,
+            number,
+            name: name.to_owned(),
+            kind,
+            action,
+            script: None,
+            state: State::Pending,
+            annotations: Vec::new(),
+        });
+        self.complete.number = number + 1;
+        self.parts.insert((step.index, stage), index);
+        Place::Step(index)
+    }
+
+    fn step_started(&mut self, step: StepId, name: &str, at: Timestamp) -> Vec<Effect> {
+        let place = self.place(step, name);
+        let mut effects = self.close(Place::SetUp, at, Conclusion::Succeeded);
+        effects.extend(self.open(place, at));
+        self.rename(place, name);
+        let Some(record) = self.record(place) else { return effects };
+        let title = if record.name.starts_with("Run ") || record.name.starts_with("Post ") {
+            record.name.clone()
+        } else {
+            format!("Run {}", first_line(record.script.as_deref().unwrap_or(&record.action)))
+        };
+        let mut head = vec![format!("##[group]{title}")];
+        let script = record.script.as_deref().unwrap_or_default().trim_end();
+        head.extend(script.lines().map(|line| format!("\x1b[36;1m{line}\x1b[0m")));
+        head.push("##[endgroup]".to_owned());
+        effects.extend(head.into_iter().map(|line| Effect::Line(place, line)));
+        effects
+    }
+
+    fn step_ended(&mut self, step: StepId, name: &str, end: &StepEnd, at: Timestamp) -> Vec<Effect> {
+        let place = self.place(step, name);
+        self.rename(place, name);
+        let conclusion = match end.conclusion {
+            Outcome::Success => Conclusion::Succeeded,
+            Outcome::Failure => Conclusion::Failed,
+            Outcome::Cancelled => Conclusion::Canceled,
+            Outcome::Skipped => Conclusion::Skipped,
+        };
+        let effects = match self.record_mut(place) {
+            Some(record) if record.state == State::Pending => {
+                record.state = State::Ended { since: None, at, conclusion };
+                vec![Effect::Closed(place)]
+            }
+            _ => self.close(place, at, conclusion),
+        };
+        if self.current == place {
+            self.current = Place::Complete;
+        }
+        effects
+    }
+
+    /// The name with its expressions evaluated, where it had some that could not be before.
+    fn rename(&mut self, place: Place, name: &str) {
+        if let Some(record) = self.record_mut(place)
+            && (record.name.is_empty() || record.name.contains("${{"))
+            && !name.contains("${{")
+        {
+            name.clone_into(&mut record.name);
+        }
+    }
+
+    fn remark(&mut self, place: Place, said: &protocol::Annotation) -> Vec<Effect> {
+        let level = match said.level {
+            protocol::Level::Notice => Level::Notice,
+            protocol::Level::Warning => Level::Warning,
+            protocol::Level::Error => Level::Failure,
+        };
+        let Some(record) = self.record_mut(place) else { return Vec::new() };
+        let mut annotation = Annotation::of(level, &said.message, record.number);
+        annotation.title.clone_from(&said.title);
+        if let Some(file) = &said.file {
+            annotation.path = Some(file.clone());
+            annotation.start_line = said.line.unwrap_or(1).max(1);
+            annotation.end_line = said.end_line.unwrap_or(annotation.start_line).max(1);
+            annotation.start_column = said.column;
+            annotation.end_column = said.end_column;
+        }
+        self.keep_annotation(place, annotation);
+        // What commands say is in the log already; what the engine says of a step that ended is not.
+        let is_engines = said.file.is_none() && said.level == protocol::Level::Error;
+        match is_engines && said.message.starts_with("Process completed with exit code") {
+            true => vec![Effect::Line(place, format!("##[error]{}", said.message))],
+            false => Vec::new(),
         }
     }
 
@@ -246,25 +359,17 @@ impl Timeline {
     }
 
     fn annotate(&mut self, place: Place, level: Level, message: &str) {
-        let Some(record) = self.record_mut(place) else { return };
-        let so_far = record.annotations.iter().filter(|other| other.level == level).count();
-        if so_far < MAX_ANNOTATIONS {
-            record.annotations.push(Annotation::of(level, message, record.number));
+        if let Some(number) = self.record(place).map(|record| record.number) {
+            self.keep_annotation(place, Annotation::of(level, message, number));
         }
     }
 
-    /// Why a command failed, in GitHub's words where it has some.
-    fn failure(&self, exit: &Exit) -> Option<String> {
-        Some(match exit {
-            Exit::Status(0) => return None,
-            Exit::Status(status) => format!("Process completed with exit code {status}."),
-            // As a shell counts.
-            Exit::Signal(signal) => format!("Process completed with exit code {}.", 128 + signal),
-            Exit::OutOfMemory { .. } => "The process was killed for want of memory.".into(),
-            Exit::Ended(_) if self.stopping => "The operation was canceled.".into(),
-            Exit::Ended(_) => "The step's time is over.".into(),
-            Exit::NotStarted(why) => format!("The process could not be started: {why}"),
-        })
+    fn keep_annotation(&mut self, place: Place, annotation: Annotation) {
+        let Some(record) = self.record_mut(place) else { return };
+        let so_far = record.annotations.iter().filter(|other| other.level == annotation.level).count();
+        if so_far < MAX_ANNOTATIONS {
+            record.annotations.push(annotation);
+        }
     }
 
     /// The line of a log at which an annotation without a file is shown.
@@ -313,9 +418,12 @@ impl Timeline {
     }
 }
 
+fn first_line(text: &str) -> &str {
+    text.trim_start().lines().next().unwrap_or_default().trim_end()
+}
+
 #[cfg(test)]
 mod tests {
-    use runspan_agent_protocol::StopReason;
     use runspan_engine::lifecycle::PhaseContext;
 
     use super::super::OutlinedStep;
@@ -327,8 +435,13 @@ mod tests {
             name: format!("step {n}"),
             kind: "run".into(),
             action: "sh".into(),
+            script: Some("make".into()),
         };
         Outline { steps: (1..=count).map(step).collect(), masks: Vec::new() }
+    }
+
+    const fn main(index: u32) -> StepId {
+        StepId { index, stage: Stage::Main }
     }
 
     struct Bench(Timeline, u64);
@@ -345,11 +458,12 @@ mod tests {
         }
 
         fn started(&mut self, index: u32) -> Vec<Effect> {
-            self.tell(Event::CommandStarted { index, finally: false, command: "x".into() })
+            self.tell(Event::StepStarted { step: main(index), name: "x".into() })
         }
 
-        fn ended(&mut self, index: u32, exit: Exit) -> Vec<Effect> {
-            self.tell(Event::CommandEnded { index, finally: false, exit, duration_ms: 1 })
+        fn ended(&mut self, step: StepId, conclusion: Outcome) -> Vec<Effect> {
+            let end = StepEnd { outcome: conclusion, conclusion, outputs: BTreeMap::new(), duration_ms: 1 };
+            self.tell(Event::StepEnded { step, name: "x".into(), end })
         }
 
         fn phase(&mut self, phase_type: PhaseType, status: Status, message: &str) -> Vec<Effect> {
@@ -389,12 +503,20 @@ mod tests {
         use Conclusion::{Failed, Skipped, Succeeded};
         let mut bench = Bench::new(3);
         bench.tell(Event::PhaseStarted { phase: PhaseType::Build });
-        assert_eq!(bench.started(0).first(), Some(&Effect::Opened(Place::Step(0))));
-        bench.ended(0, Exit::Status(0));
+        let effects = bench.started(0);
+        assert_eq!(effects[0], Effect::Opened(Place::Step(0)));
+        assert_eq!(effects[1], Effect::Line(Place::Step(0), "##[group]Run make".into()));
+        bench.ended(main(0), Outcome::Success);
         bench.started(1);
-        let effects = bench.ended(1, Exit::Status(2));
+        let annotation = protocol::Annotation {
+            message: "Process completed with exit code 2.".into(),
+            ..protocol::Annotation::default()
+        };
+        let effects = bench.tell(Event::Annotation { step: main(1), annotation });
         let line = "##[error]Process completed with exit code 2.".to_owned();
-        assert_eq!(effects, [Effect::Line(Place::Step(1), line), Effect::Closed(Place::Step(1))]);
+        assert_eq!(effects, [Effect::Line(Place::Step(1), line)]);
+        assert_eq!(bench.ended(main(1), Outcome::Failure), [Effect::Closed(Place::Step(1))]);
+        bench.ended(main(2), Outcome::Skipped);
         bench.phase(PhaseType::Build, Status::Failed, "said already");
         bench.tell(build("FAILED"));
         assert_eq!(bench.conclusions(), [Skipped, Succeeded, Failed, Skipped, Succeeded]);
@@ -402,6 +524,25 @@ mod tests {
         assert_eq!(results.iter().map(|result| result.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         assert!(results[3].kind.is_none() && results[2].kind.is_some());
         assert_eq!(results[2].annotations.len(), 1);
+    }
+
+    #[test]
+    fn later_parts_of_actions_stand_behind_as_many_places_as_there_are_steps() {
+        let mut bench = Bench::new(2);
+        bench.tell(Event::PhaseStarted { phase: PhaseType::Build });
+        bench.started(0);
+        bench.ended(main(0), Outcome::Success);
+        bench.ended(main(1), Outcome::Skipped);
+        let post = StepId { index: 0, stage: Stage::Post };
+        bench.tell(Event::StepStarted { step: post, name: "Post step 1".into() });
+        bench.ended(post, Outcome::Success);
+        bench.tell(build("SUCCEEDED"));
+        let results = bench.0.results(str::to_owned);
+        let told: Vec<_> = results.iter().map(|result| (result.number, result.name.as_str())).collect();
+        assert_eq!(
+            told,
+            [(1, "Set up job"), (2, "step 1"), (3, "step 2"), (6, "Post step 1"), (7, "Complete job")]
+        );
     }
 
     #[test]
@@ -422,7 +563,7 @@ mod tests {
         bench.tell(Event::PhaseStarted { phase: PhaseType::Build });
         bench.started(0);
         bench.0.stop();
-        bench.ended(0, Exit::Ended(StopReason::Stopped));
+        bench.ended(main(0), Outcome::Cancelled);
         bench.tell(build("STOPPED"));
         assert_eq!(bench.conclusions()[1..3], [Conclusion::Canceled, Conclusion::Skipped]);
     }

@@ -4,7 +4,7 @@ use super::MessageError;
 use super::context::Known;
 use super::job::Hidden;
 use super::token::Token;
-use crate::expressions::Value;
+use runspan_expressions::Value;
 
 /// A container that a job asks for.
 #[derive(Clone, Debug, Default, PartialEq)]

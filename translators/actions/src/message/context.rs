@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::MessageError;
-use crate::expressions::{Contexts, Value};
+use runspan_expressions::{Contexts, Value};
 
 /// Levels of the deepest context: an event's payload is not deeper than JSON's own readers allow.
 const MAX_DEPTH: usize = 128;
@@ -19,14 +19,15 @@ impl Known {
         self.0.get(&name.to_ascii_lowercase())
     }
 
+    /// One context as JSON; null when there is none.
+    pub fn json(&self, name: &str) -> Json {
+        // Whatever is a value is JSON.
+        self.get(name).and_then(|value| serde_json::from_str(&value.to_json()).ok()).unwrap_or_default()
+    }
+
     /// Sets a context.
     pub fn insert(&mut self, name: &str, value: Value) {
         self.0.insert(name.to_ascii_lowercase(), value);
-    }
-
-    /// Names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// A member of a context as text, when it is one.
@@ -83,7 +84,7 @@ fn read_at(json: &Json, depth: usize) -> Result<Value, MessageError> {
                 .collect::<Result<Vec<_>, MessageError>>()?;
             match kind {
                 2 => Value::object(entries),
-                _ => Value::Object(crate::expressions::Object::case_sensitive(entries).into()),
+                _ => Value::Object(runspan_expressions::Object::case_sensitive(entries).into()),
             }
         }
         3 => members.get("b").and_then(Json::as_bool).unwrap_or_default().into(),

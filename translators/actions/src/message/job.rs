@@ -10,8 +10,8 @@ use super::container::{self, Container};
 use super::context::{self, Known};
 use super::step::{self, StepInfo};
 use super::token::Token;
-use super::{MessageError, environment};
-use crate::expressions::{Scope, Template, Value};
+use super::{MessageError, services};
+use runspan_expressions::Value;
 
 /// Names of variables whose values are masked by nobody: they switch debugging on.
 const NOT_SECRET: &[&str] = &["ACTIONS_STEP_DEBUG", "ACTIONS_RUNNER_DEBUG"];
@@ -43,38 +43,39 @@ impl fmt::Debug for Hidden {
 /// What a message is about.
 #[derive(Clone)]
 pub struct Job {
-    /// `phases.build.steps` are the job's, with their expressions; `env.variables` are the job's own.
+    /// `phases.build.steps` are the job's, with their expressions.
     pub buildspec: Buildspec,
-    /// Variables of the job that hold secrets, and so stand in no buildspec.
-    pub secret_variables: Vec<(String, Hidden)>,
     /// The steps, in the order of the buildspec's.
     pub steps: Vec<StepInfo>,
+    /// `env` of workflow and job, the job's last: name to template.
+    pub env: IndexMap<String, String>,
+    /// `defaults.run`: shell and directory as templates.
+    pub defaults: (Option<String>, Option<String>),
     /// `container`.
     pub container: Option<Container>,
     /// `services`: alias to container.
     pub services: Vec<(String, Container)>,
+    /// `outputs`: name to template.
+    pub outputs: IndexMap<String, String>,
+    /// Template of `environment.url`.
+    pub environment_url: Option<String>,
+    /// github, inputs, job, matrix, needs, secrets, strategy, vars.
+    pub contexts: Known,
+    /// The `secrets` context; its `github_token` is the job's token.
+    pub secrets: Vec<(String, Hidden)>,
+    /// Variables that actions, and some of them scripts, find beside `env`.
+    pub service_variables: Vec<(String, Hidden)>,
     /// What must not be seen.
     pub masks: Vec<Hidden>,
     /// Shapes of what must not be seen: regular expressions in .NET's syntax.
     pub mask_patterns: Vec<Hidden>,
-    /// github, inputs, job, matrix, needs, runner, secrets, strategy, vars; env as the job has it.
-    pub contexts: Known,
-    /// `outputs`: name to template.
-    pub outputs: IndexMap<String, String>,
-    /// Name and URL template of `environment`.
-    pub environment: Option<(String, Option<String>)>,
-    /// What is to be said of the message itself.
-    pub warnings: Vec<String>,
 }
-
-/// Facts of the runner that the message does not have: the `runner` context.
-pub type RunnerFacts<'a> = &'a [(&'a str, &'a str)];
 
 /// Reads the message of a job.
 ///
 /// # Errors
 /// [`MessageError`].
-pub fn read(message: &Json, runner: RunnerFacts<'_>) -> Result<Job, MessageError> {
+pub fn read(message: &Json) -> Result<Job, MessageError> {
     let mut known = Known::default();
     if let Some(Json::Object(contexts)) = message.get("contextData") {
         for (name, value) in contexts {
@@ -83,50 +84,36 @@ pub fn read(message: &Json, runner: RunnerFacts<'_>) -> Result<Job, MessageError
     }
     let variables = Variables::read(message);
     add_github(&mut known, &variables);
-    let facts = runner.iter().map(|(name, value)| (*name, Value::from(*value)));
-    known.insert("runner", Value::object(facts));
-    let secrets = variables.secrets().map(|(name, value)| (name.to_owned(), value.into()));
-    known.insert("secrets", Value::object(secrets.collect::<Vec<_>>()));
+    let secrets: Vec<(String, Hidden)> =
+        variables.secrets().map(|(name, value)| (name.to_owned(), Hidden::new(value))).collect();
+    let of_context = secrets.iter().map(|(name, value)| (name.clone(), Value::from(value.reveal())));
+    known.insert("secrets", Value::object(of_context.collect::<Vec<_>>()));
 
-    let mut buildspec = Buildspec::default();
-    buildspec.env.variables.extend(environment::variables(&known));
-    let mut secret_variables = Vec::new();
-    let mut env: Vec<(String, Value)> = Vec::new();
+    let mut env = IndexMap::new();
     for token in tokens(message, "environmentVariables")? {
         let Token::Mapping(pairs) = token else { continue };
         for (key, value) in pairs {
-            let at = |error: crate::expressions::Error| MessageError::Expression {
-                place: "env".into(),
-                reason: error.to_string(),
-            };
-            let name = key.evaluate(&known).map_err(at)?.to_text().to_string();
-            let is_secret = value.names("secrets") || mentions_token(&value);
-            let text = value.evaluate(&known).map_err(at)?.to_text().to_string();
-            env.retain(|(other, _)| *other != name);
-            env.push((name.clone(), text.as_str().into()));
-            secret_variables.retain(|(other, _): &(String, Hidden)| *other != name);
-            buildspec.env.variables.shift_remove(&name);
-            if is_secret {
-                secret_variables.push((name, Hidden(text)));
-            } else {
-                buildspec.env.variables.insert(name, text);
-            }
+            // The last one counts, and is evaluated where it stands.
+            env.shift_remove(&key.to_template());
+            env.insert(key.to_template(), value.to_template());
         }
     }
-    known.insert("env", Value::Object(crate::expressions::Object::case_sensitive(env).into()));
-
     let defaults = tokens(message, "defaults")?;
     // A later `run` takes the place of an earlier one, whole.
     let run = defaults.iter().rev().find_map(|token| token.get("run")).filter(|run| !run.is_empty());
+    let default = |name: &str| {
+        run.and_then(|run| run.get(name)).filter(|token| !token.is_empty()).map(Token::to_template)
+    };
     let wire = message.get("steps").and_then(Json::as_array);
     let wire = wire.ok_or(MessageError::Missing { member: "steps" })?;
     let mut work = Vec::with_capacity(wire.len());
     let mut steps = Vec::with_capacity(wire.len());
     for json in wire {
-        let (step, info) = step::read(json, &known, run)?;
+        let (step, info) = step::read(json, &known)?;
         work.push(step);
         steps.push(info);
     }
+    let mut buildspec = Buildspec::default();
     buildspec.phases.build = Some(Phase { work: Work::Steps(work), ..Phase::default() });
 
     let optional = |name: &str| message.get(name).filter(|json| !json.is_null()).map(Token::read).transpose();
@@ -144,52 +131,31 @@ pub fn read(message: &Json, runner: RunnerFacts<'_>) -> Result<Job, MessageError
         }
         _ => IndexMap::new(),
     };
-    let environment = message.get("actionsEnvironment").filter(|json| !json.is_null()).map(|json| {
-        let url = json.get("url").filter(|url| !url.is_null()).and_then(|url| Token::read(url).ok());
-        let name = json.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
-        (name, url.map(|url| url.to_template()))
-    });
-    let mut masks: Vec<Hidden> = variables.masked().map(|value| Hidden(value.to_owned())).collect();
-    masks.extend(container.iter().chain(services.iter().map(|(_, service)| service)).filter_map(
-        |container| container.credentials.as_ref().map(|credentials| credentials.password.clone()),
-    ));
+    let url = message.get("actionsEnvironment").and_then(|environment| environment.get("url"));
+    let url = url.filter(|url| !url.is_null()).map(Token::read).transpose()?;
+    let mut masks: Vec<Hidden> = variables.masked().map(Hidden::new).collect();
+    let logins = container.iter().chain(services.iter().map(|(_, service)| service));
+    masks.extend(logins.filter_map(|container| Some(container.credentials.as_ref()?.password.clone())));
+    masks.retain(|mask| !mask.0.trim().is_empty());
     Ok(Job {
         buildspec,
-        secret_variables,
         steps,
+        env,
+        defaults: (default("shell"), default("working-directory")),
         container,
         services,
-        masks: masks.into_iter().filter(|mask| !mask.0.trim().is_empty()).collect(),
-        mask_patterns: patterns(message),
-        contexts: known,
         outputs,
-        environment,
-        warnings: Vec::new(),
+        environment_url: url.filter(|url| !url.is_empty()).map(|url| url.to_template()),
+        service_variables: services::variables(message, &variables),
+        contexts: known,
+        secrets,
+        masks,
+        mask_patterns: patterns(message),
     })
-}
-
-impl Job {
-    /// The value of a template, with contexts that the job's end has beside those of its start.
-    ///
-    /// # Errors
-    /// In GitHub's words.
-    pub fn evaluate(&self, template: &str, more: &[(&str, Value)]) -> Result<Value, String> {
-        let mut known = self.contexts.clone();
-        for (name, value) in more {
-            known.insert(name, value.clone());
-        }
-        let template = Template::parse(template, Scope::STEP).map_err(|error| error.to_string())?;
-        template.evaluate(&known).map_err(|error| error.to_string())
-    }
 }
 
 fn tokens(message: &Json, name: &str) -> Result<Vec<Token>, MessageError> {
     message.get(name).and_then(Json::as_array).into_iter().flatten().map(Token::read).collect()
-}
-
-/// Whether a value is made of the job's token, which is a secret by another name.
-fn mentions_token(token: &Token) -> bool {
-    token.names("github") && token.to_template().to_ascii_lowercase().contains("token")
 }
 
 fn patterns(message: &Json) -> Vec<Hidden> {
@@ -222,7 +188,7 @@ fn add_github(known: &mut Known, variables: &Variables<'_>) {
 }
 
 /// `variables`: names in any case.
-struct Variables<'a>(Vec<(&'a str, &'a str, bool)>);
+pub(super) struct Variables<'a>(Vec<(&'a str, &'a str, bool)>);
 
 impl<'a> Variables<'a> {
     fn read(message: &'a Json) -> Self {
@@ -237,7 +203,7 @@ impl<'a> Variables<'a> {
         )
     }
 
-    fn get(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find(|(other, ..)| other.eq_ignore_ascii_case(name)).map(|(_, value, _)| *value)
     }
 
@@ -297,6 +263,10 @@ mod tests {
                 {"Key": "off", "Value": {"type": 2, "map": [{"Key": "image", "Value": ""}]}},
             ]},
             "jobOutputs": {"type": 2, "map": [{"Key": "o", "Value": {"type": 3, "expr": "steps.a.outputs.v"}}]},
+            "actionsEnvironment": {"name": "staging", "url": "https://x"},
+            "resources": {"endpoints": [{"name": "SystemVssConnection", "url": "https://run/",
+                "authorization": {"parameters": {"AccessToken": "jwt"}},
+                "data": {"ResultsServiceUrl": "https://r/", "GenerateIdTokenUrl": ""}}]},
             "contextData": {
                 "github": {"t": 2, "d": [{"k": "repository", "v": "o/r"}, {"k": "ref", "v": "refs/heads/main"}]},
                 "matrix": {"t": 2, "d": [{"k": "os", "v": "debian"}]},
@@ -306,31 +276,31 @@ mod tests {
 
     #[test]
     fn a_message_is_a_buildspec_and_what_is_beside_it() {
-        let job = read(&message(), &[("os", "Linux")]).unwrap();
-        let variables = &job.buildspec.env.variables;
-        let value = |name: &str| variables.get(name).map(String::as_str);
-        assert_eq!((value("B"), value("A")), (Some("debian"), None));
-        assert_eq!((value("GITHUB_REPOSITORY"), value("GITHUB_JOB")), (Some("o/r"), Some("build")));
-        assert_eq!(value("RUNNER_OS"), Some("Linux"));
-        assert_eq!(job.secret_variables[0].0, "A");
-        assert_eq!(job.secret_variables[0].1.reveal(), "line one\nline two");
-        let Some(Work::Steps(steps)) = job.buildspec.phases.build.as_ref().map(|phase| &phase.work) else {
-            panic!()
-        };
-        let runspan_buildspec::StepAction::Run { shell, working_directory, .. } = &steps[0].action else {
-            panic!()
-        };
-        assert_eq!((shell.as_deref(), working_directory.as_deref()), (None, Some("sub")));
+        let job = read(&message()).unwrap();
+        let env: Vec<(&str, &str)> =
+            job.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(env, [("B", "${{ matrix.os }}"), ("A", "${{ secrets.KEY }}")]);
+        assert_eq!(job.contexts.text("github", "job").as_deref(), Some("build"));
+        assert_eq!(job.contexts.json("matrix")["os"], "debian");
+        assert_eq!(job.defaults, (None, Some("sub".to_owned())));
         assert_eq!(job.container.as_ref().unwrap().image, "debian:1");
         assert_eq!(job.services.len(), 1);
         assert_eq!(job.services[0].1.ports, ["5432"]);
         assert_eq!(job.outputs["o"], "${{ steps.a.outputs.v }}");
+        assert_eq!(job.environment_url.as_deref(), Some("https://x"));
         assert_eq!(job.mask_patterns.len(), 1);
+        let of_service = |name: &str| {
+            let found = job.service_variables.iter().find(|(other, _)| other == name);
+            found.map(|(_, value)| value.reveal().to_owned())
+        };
+        assert_eq!(of_service("ACTIONS_RESULTS_URL").as_deref(), Some("https://r/"));
+        assert_eq!(of_service("ACTIONS_RUNTIME_TOKEN").as_deref(), Some("jwt"));
+        assert_eq!(of_service("ACTIONS_ID_TOKEN_REQUEST_URL"), None);
     }
 
     #[test]
     fn every_secret_and_each_of_its_lines_is_masked_and_none_is_shown() {
-        let job = read(&message(), &[]).unwrap();
+        let job = read(&message()).unwrap();
         let masks: Vec<&str> = job.masks.iter().map(Hidden::reveal).collect();
         for expected in ["ghs_x", "line one\nline two", "line one", "line two", "pw"] {
             assert!(masks.contains(&expected), "{expected}");
@@ -340,19 +310,11 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_evaluated_at_the_end_with_what_is_known_then() {
-        let job = read(&message(), &[]).unwrap();
-        let steps = Value::from_json(r#"{"a": {"outputs": {"v": "42"}}}"#).unwrap();
-        assert_eq!(&*job.evaluate(&job.outputs["o"], &[("steps", steps)]).unwrap().to_text(), "42");
-        assert_eq!(&*job.evaluate("${{ secrets.key }}", &[]).unwrap().to_text(), "line one\nline two");
-    }
-
-    #[test]
     fn what_is_no_job_is_refused() {
-        assert!(matches!(read(&json!({}), &[]), Err(MessageError::Missing { member: "steps" })));
+        assert!(matches!(read(&json!({})), Err(MessageError::Missing { member: "steps" })));
         let mut wrong = message();
-        wrong["environmentVariables"][0]["map"][0]["Value"] = json!({"type": 3, "expr": "1 +"});
-        let Err(error) = read(&wrong, &[]) else { panic!() };
-        assert!(error.to_string().starts_with("env: "), "{error}");
+        wrong["jobContainer"] = json!({"type": 3, "expr": "1 +"});
+        let Err(error) = read(&wrong) else { panic!() };
+        assert!(error.to_string().starts_with("container: "), "{error}");
     }
 }

@@ -4,15 +4,14 @@
 
 mod container;
 mod context;
-mod environment;
 mod job;
-mod settle;
+mod services;
 mod step;
 mod token;
 
 pub use container::{Container, Credentials};
 pub use context::Known;
-pub use job::{Hidden, Job, RunnerFacts, read};
+pub use job::{Hidden, Job, read};
 pub use step::{StepInfo, StepKind};
 
 /// Why a message is no job that can be run. Says nothing of the message's values, which may be secret.

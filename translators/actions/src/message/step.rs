@@ -19,6 +19,8 @@ pub struct StepInfo {
     pub display_name: String,
     /// What it does.
     pub kind: StepKind,
+    /// The script of `run`, as people see it before the step begins.
+    pub script: Option<String>,
 }
 
 /// What a step does.
@@ -40,17 +42,13 @@ pub enum StepKind {
 }
 
 /// Reads a step.
-pub(super) fn read(
-    json: &Json,
-    known: &Known,
-    run: Option<&Token>,
-) -> Result<(Step, StepInfo), MessageError> {
+pub(super) fn read(json: &Json, known: &Known) -> Result<(Step, StepInfo), MessageError> {
     let text = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
     let token = |name: &str| json.get(name).filter(|json| !json.is_null()).map(Token::read).transpose();
     let inputs = token("inputs")?.unwrap_or(Token::Null);
     let kind = kind(json.get("reference").unwrap_or(&Json::Null))?;
     let action = match &kind {
-        StepKind::Script => script(&inputs, run),
+        StepKind::Script => script(&inputs),
         StepKind::Action { name, reference } => uses(format!("{name}@{reference}"), &inputs),
         StepKind::Local(path) => uses(path.clone(), &inputs),
         StepKind::Image(image) => uses(format!("docker://{image}"), &inputs),
@@ -79,13 +77,14 @@ pub(super) fn read(
         continue_on_error: template("continueOnError")?.filter(|text| text != "false"),
         timeout_minutes: template("timeoutInMinutes")?.filter(|text| text != "0"),
     };
-    Ok((step, StepInfo { id: text("id"), context_name, display_name, kind }))
+    let script = inputs.get("script").filter(|_| kind == StepKind::Script).map(|script| shown(script, known));
+    Ok((step, StepInfo { id: text("id"), context_name, display_name, kind, script }))
 }
 
 /// A text as people see it: what cannot be evaluated yet stays as it is.
 fn shown(token: &Token, known: &Known) -> String {
-    let value =
-        if token.names("steps") || token.names("secrets") { None } else { token.evaluate(known).ok() };
+    let is_for_later = token.names("steps") || token.names("secrets") || token.names_token();
+    let value = if is_for_later { None } else { token.evaluate(known).ok() };
     value.map_or_else(|| token.to_template(), |value| value.to_text().to_string())
 }
 
@@ -116,15 +115,12 @@ fn kind(reference: &Json) -> Result<StepKind, MessageError> {
     })
 }
 
-fn script(inputs: &Token, run: Option<&Token>) -> StepAction {
+fn script(inputs: &Token) -> StepAction {
     let own = |name: &str| inputs.get(name).filter(|token| !token.is_empty());
-    let default = |name: &str| run.and_then(|run| run.get(name)).filter(|token| !token.is_empty());
     StepAction::Run {
         run: own("script").map(Token::to_template).unwrap_or_default(),
-        shell: own("shell").or_else(|| default("shell")).map(Token::to_template),
-        working_directory: own("workingDirectory")
-            .or_else(|| default("working-directory"))
-            .map(Token::to_template),
+        shell: own("shell").map(Token::to_template),
+        working_directory: own("workingDirectory").map(Token::to_template),
     }
 }
 
@@ -158,12 +154,11 @@ mod tests {
     use super::*;
 
     fn step(json: &Json) -> (Step, StepInfo) {
-        let run = Token::read(&json!({"type": 2, "map": [{"Key": "shell", "Value": "bash"}]})).unwrap();
-        read(json, &Known::default(), Some(&run)).unwrap()
+        read(json, &Known::default()).unwrap()
     }
 
     #[test]
-    fn a_script_takes_the_jobs_defaults() {
+    fn a_script_is_as_the_workflow_has_it() {
         let (step, info) = step(&json!({
             "reference": {"type": "script"}, "id": "a", "contextName": "__run", "condition": "success()",
             "timeoutInMinutes": {"type": 6, "num": 3}, "continueOnError": {"type": 5, "bool": true},
@@ -175,7 +170,7 @@ mod tests {
             (Some("3"), Some("true"))
         );
         let StepAction::Run { run, shell, .. } = step.action else { panic!() };
-        assert_eq!((run.as_str(), shell.as_deref()), ("\n echo 1\necho 2", Some("bash")));
+        assert_eq!((run.as_str(), shell), ("\n echo 1\necho 2", None));
         assert_eq!((info.display_name.as_str(), info.kind), ("Run echo 1", StepKind::Script));
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::MessageError;
-use crate::expressions::{Contexts, Error, Scope, Template, Value};
+use runspan_expressions::{Contexts, Error, Scope, Template, Value};
 
 /// Levels of the deepest template.
 const MAX_DEPTH: usize = 50;
@@ -108,7 +108,7 @@ impl Token {
         })
     }
 
-    /// Names of contexts in any of its expressions, in lower case.
+    /// Whether any of its expressions names a context, given in lower case.
     pub(super) fn names(&self, context: &str) -> bool {
         match self {
             Self::Expression(text) => Template::parse_condition(text, Scope::STEP)
@@ -119,6 +119,11 @@ impl Token {
             }
             _ => false,
         }
+    }
+
+    /// Whether it is made of the job's token, which is a secret by another name.
+    pub(super) fn names_token(&self) -> bool {
+        self.names("github") && self.to_template().to_ascii_lowercase().contains("token")
     }
 
     /// The value of a key, its case not mattering.
