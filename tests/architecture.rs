@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "runspan",
         &[
+            "runspan-action-source",
             "runspan-actions",
             "runspan-agent-protocol",
             "runspan-buildspec",
@@ -22,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-sandbox",
         ],
     ),
+    ("runspan-action-source", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-actions", &["runspan-buildspec", "runspan-expressions"]),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),

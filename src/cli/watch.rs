@@ -61,6 +61,7 @@ impl Session {
         let placing = live.clone();
         let executor = connect(choice, config, &journal).await?;
         let supervisor = Supervisor::new(Arc::clone(&journal), executor, agent, config.region.clone())
+            .with_actions(config.actions()?)
             .with_progress(Arc::new(move |_, progress| placing.placing(&progress)));
         Ok(Self { journal, supervisor, output, live })
     }
