@@ -5,10 +5,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use runspan_action_source::{Actions, Settings};
+use runspan_agent_protocol::Secret;
 use runspan_engine::Home;
 use runspan_engine::journal::Journal;
+use runspan_engine::steps::ActionSource;
 use runspan_network::{ParseRangeError, Range};
-use runspan_sandbox::image::{Settings, Store};
+use runspan_sandbox::image::{Settings as ImageSettings, Store};
 
 use crate::failure::Failure;
 
@@ -27,6 +30,12 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("RUNSPAN_SNS_TOPIC", "ARN of the SNS topic for notifications [default: none are sent]"),
     ("RUNSPAN_SNS_EVENTS", "Which, as in state-failed,phase-failure [default: every state]"),
     ("RUNSPAN_IMAGES_GIB", "Most GiB of images that the sandbox keeps [default: 20]"),
+    ("RUNSPAN_ACTIONS_URL", "API that the actions of steps come from [default: https://api.github.com]"),
+    ("RUNSPAN_ACTIONS_TOKEN", "Login for it"),
+    (
+        "RUNSPAN_NODE_URL",
+        "npm registry, or a directory of its archives, for the node that actions need [default: https://registry.npmjs.org]",
+    ),
     ("DOCKER_CONFIG", "Directory of Docker's config.json, for its logins [default: ~/.docker]"),
     ("DOCKER_HOST", "Where the container engine listens"),
     ("NO_COLOR", "No colours, whatever its value"),
@@ -45,6 +54,12 @@ pub(crate) struct Config {
     pub(crate) images_limit: Option<u64>,
     /// Where Docker's logins are.
     pub(crate) docker_config: Option<PathBuf>,
+    /// `RUNSPAN_ACTIONS_URL`.
+    pub(crate) actions_url: Option<String>,
+    /// `RUNSPAN_ACTIONS_TOKEN`.
+    pub(crate) actions_token: Option<Secret>,
+    /// `RUNSPAN_NODE_URL`.
+    pub(crate) node_url: Option<String>,
     /// The region that builds see.
     pub(crate) region: String,
     /// Who runs the program.
@@ -104,6 +119,9 @@ impl Config {
             )?,
             images_limit: text("RUNSPAN_IMAGES_GIB").map(gib).transpose()?,
             docker_config: set("DOCKER_CONFIG").map(PathBuf::from).or_else(docker),
+            actions_url: text("RUNSPAN_ACTIONS_URL"),
+            actions_token: text("RUNSPAN_ACTIONS_TOKEN").map(Secret::new),
+            node_url: text("RUNSPAN_NODE_URL"),
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
                 .unwrap_or_else(|| "us-east-1".into()),
@@ -126,13 +144,27 @@ impl Config {
     }
 
     /// How the sandbox keeps images.
-    pub(crate) fn image_settings(&self) -> Settings {
-        let default = Settings::default();
-        Settings {
+    pub(crate) fn image_settings(&self) -> ImageSettings {
+        let default = ImageSettings::default();
+        ImageSettings {
             limit: self.images_limit.unwrap_or(default.limit),
             docker_config: self.docker_config.clone(),
             ..default
         }
+    }
+
+    /// Where the actions of steps come from.
+    pub(crate) fn actions(&self) -> Result<Arc<dyn ActionSource>, Failure> {
+        let default = Settings::new(self.home.join("actions"));
+        let settings = Settings {
+            api: self.actions_url.clone().unwrap_or(default.api),
+            token: self.actions_token.clone(),
+            node: self.node_url.clone().unwrap_or(default.node),
+            cache: default.cache,
+        };
+        let actions = Actions::new(settings)
+            .map_err(|error| Failure::machine("actions cannot be fetched").because(&error))?;
+        Ok(Arc::new(actions))
     }
 
     /// Opens the sandbox's store of images.

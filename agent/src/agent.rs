@@ -21,11 +21,10 @@ use crate::error::AgentError;
 use crate::layout::Layout;
 use crate::link::{Link, Message};
 use crate::log::Log;
-use crate::mask::Mask;
 use crate::processes::Processes;
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::{helpers, phase, signals, terminal, transfer};
+use crate::{files, helpers, phase, signals, steps, terminal, transfer};
 
 /// How long the end of the spool may take to be acknowledged.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
@@ -152,6 +151,23 @@ impl Agent {
                 shared.set_session(self.build()?.session());
                 Ok(Reply::Phase(end))
             }
+            Verb::PrepareSteps(order) => steps::prepare(&shared, &order).map(|()| Reply::Nothing),
+            Verb::RunStep(order) => {
+                let report = steps::run(&shared, self.build()?, id, *order);
+                shared.set_session(self.build()?.session());
+                Ok(Reply::Step(Box::new(report)))
+            }
+            Verb::Tell(events) => {
+                events.into_iter().for_each(|event| shared.log.event(event));
+                Ok(Reply::Nothing)
+            }
+            Verb::HashFiles(patterns) => {
+                let digest = files::hash_of(&patterns, &self.build()?.rules.source_dir);
+                digest
+                    .map(|digest| Reply::Texts(vec![digest]))
+                    .map_err(|error| AgentError::Files(error.to_string()))
+            }
+            Verb::Mask(texts) => Ok(Reply::Texts(shared.log.masked(&texts))),
             Verb::Evaluate(texts) => {
                 let Build { environment, state, succeeding, .. } = self.build()?;
                 let expand = |text: &String| {
@@ -185,7 +201,7 @@ impl Agent {
         }
         let shared = &self.shared;
         // First of all: no error text of what follows may show a secret.
-        shared.log.set_mask(Mask::new(&order.mask)?);
+        shared.log.add_secrets(&order.mask)?;
         self.orphan_seconds.store(order.orphan_seconds, Ordering::Relaxed);
         shared.control.set_deadline(Duration::from_secs(order.timeout_seconds));
         let build = Build::configure(order, &shared.layout)?;

@@ -9,7 +9,7 @@ use crate::carried::{self, CarriedState};
 use crate::environment::Environment;
 use crate::error::AgentError;
 use crate::layout::{Layout, ROOT_VARIABLE};
-use crate::shared::Session;
+use crate::shared::{Session, Shared};
 
 const SUCCEEDING: &str = "CODEBUILD_BUILD_SUCCEEDING";
 
@@ -24,6 +24,8 @@ pub(crate) struct Build {
     pub(crate) state: CarriedState,
     /// Whether no command has failed.
     pub(crate) succeeding: bool,
+    /// The carried variables as steps start with them, as long as no command changes them.
+    variables: Option<Environment>,
 }
 
 /// The part of [`Configure`] that commands are run by.
@@ -73,13 +75,14 @@ impl Build {
             memory_limit: order.memory_limit,
         };
         let state = CarriedState::create(layout, &rules.source_dir, rules.shell)?;
-        let mut build = Self { rules, environment, state, succeeding: true };
+        let mut build = Self { rules, environment, state, succeeding: true, variables: None };
         build.set_succeeding(true);
         Ok(build)
     }
 
     /// More environment; it wins over what commands have saved.
     pub(crate) fn set_environment(&mut self, variables: &[Variable]) -> Result<(), AgentError> {
+        self.forget_variables();
         variables.iter().try_for_each(|variable| self.environment.set(variable))?;
         // `PATH` as completed, not as given.
         let value = |name: &str| self.environment.get(name).unwrap_or_default();
@@ -91,6 +94,38 @@ impl Build {
     pub(crate) fn set_succeeding(&mut self, succeeding: bool) {
         self.succeeding = succeeding;
         self.environment.put(SUCCEEDING, if succeeding { "1" } else { "0" });
+    }
+
+    /// Commands may change the carried variables from now on.
+    pub(crate) fn forget_variables(&mut self) {
+        self.variables = None;
+    }
+
+    /// The variables that steps start with.
+    pub(crate) fn step_variables(&mut self, shared: &Shared) -> Result<&mut Environment, AgentError> {
+        if self.variables.is_none() {
+            let mut variables = if self.rules.carry_state {
+                self.state.variables(shared, &self.environment)?
+            } else {
+                self.environment.clone()
+            };
+            variables.put(SUCCEEDING, if self.succeeding { "1" } else { "0" });
+            self.variables = Some(variables);
+        }
+        Ok(self.variables.get_or_insert_with(|| self.environment.clone()))
+    }
+
+    /// Carries variables that a step has set to whatever comes after it.
+    pub(crate) fn carry(&mut self, shared: &Shared, set: &[(String, String)]) -> Result<(), AgentError> {
+        if set.is_empty() {
+            return Ok(());
+        }
+        let variables = self.step_variables(shared)?;
+        set.iter().try_for_each(|(name, value)| variables.set(&Variable::new(name, value)))?;
+        if self.rules.carry_state {
+            self.state.append(set.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))?;
+        }
+        Ok(())
     }
 
     /// What others may see of it.

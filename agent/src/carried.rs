@@ -123,12 +123,6 @@ impl CarriedState {
         Ok(path)
     }
 
-    /// Removes a script.
-    pub(crate) fn remove_script(&self, name: &str) {
-        // It may be gone already.
-        let _ = std::fs::remove_file(self.dir.join(name));
-    }
-
     /// The variables as the last command left them.
     pub(crate) fn variables(
         &self,
@@ -154,13 +148,7 @@ impl CarriedState {
         ended: impl Fn() -> Option<StopReason>,
     ) -> Result<String, AgentError> {
         let directory = self.directory();
-        let with = Carrying {
-            files: self.files(),
-            directory: &directory,
-            keep_directory: false,
-            succeeding,
-            only_here: None,
-        };
+        let with = Carrying { files: self.files(), directory: &directory, succeeding };
         let script = script::expand(text, &with, shared.layout.agent());
         let asked = Asked { shared, environment, shell: self.written_by, directory: &self.source_dir };
         let (status, mut printed) = asked.run(self, "evaluate.sh", &script, ended)?;

@@ -36,6 +36,20 @@ pub(crate) enum AgentError {
         /// What else to do.
         remedy: &'static str,
     },
+    /// None of the programs of a step is there.
+    #[error("{names} is not in the image (PATH={path}): use an image that has it, or another `shell`")]
+    NoProgram {
+        /// Which.
+        names: String,
+        /// Where they were looked for.
+        path: String,
+    },
+    /// A step's directory is not there.
+    #[error("the step's working directory {} does not exist: make it in an earlier step", path.display())]
+    NoDirectory {
+        /// Which.
+        path: PathBuf,
+    },
     /// A process could not be started.
     #[error("cannot start {}: {source}", program.display())]
     Start {

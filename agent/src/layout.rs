@@ -30,7 +30,8 @@ impl Layout {
         &self.agent
     }
 
-    fn place(&self, absolute: &str) -> PathBuf {
+    /// A place of the container.
+    pub(crate) fn place(&self, absolute: &str) -> PathBuf {
         self.root.join(absolute.trim_start_matches('/'))
     }
 

@@ -3,11 +3,13 @@
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runspan_agent_protocol::{Event, Exit, Kind, PhaseEnd, Reply};
+use runspan_agent_protocol::{Annotation, Event, Exit, Kind, PhaseEnd, Reply, Secret, StepId};
 
 use crate::clock;
+use crate::error::AgentError;
 use crate::mask::{Mask, StreamMask};
 use crate::spool::{HEAD, Writer};
+use crate::steps::{Effects, Filter, Sink, fault};
 
 /// Output is read and framed in pieces of at most this size.
 const PIECE: usize = 128 << 10;
@@ -20,6 +22,10 @@ pub(crate) struct Log(Mutex<Inner>);
 struct Inner {
     writer: Writer,
     mask: Option<StreamMask>,
+    /// What the mask hides.
+    secrets: Vec<Secret>,
+    /// The commands of the step that runs.
+    filter: Option<Filter>,
     /// [`HEAD`] bytes of room and a piece of output.
     raw: Vec<u8>,
     /// [`HEAD`] bytes of room and what is being framed.
@@ -38,6 +44,8 @@ impl Log {
         Self(Mutex::new(Inner {
             writer,
             mask: None,
+            secrets: Vec::new(),
+            filter: None,
             raw: vec![0; HEAD + PIECE],
             frame: vec![0; HEAD],
             line_open: false,
@@ -50,11 +58,41 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on, this is masked.
-    pub(crate) fn set_mask(&self, mask: Option<Mask>) {
+    /// From now on, these are masked as well.
+    pub(crate) fn add_secrets(&self, secrets: &[Secret]) -> Result<(), AgentError> {
+        self.inner().add_secrets(secrets)
+    }
+
+    /// Texts as they would be shown.
+    pub(crate) fn masked(&self, texts: &[Secret]) -> Vec<String> {
+        let inner = self.inner();
+        let mask = |text: &Secret| match &inner.mask {
+            Some(mask) => mask.mask().text(text.reveal()).into_owned(),
+            None => text.reveal().to_owned(),
+        };
+        texts.iter().map(mask).collect()
+    }
+
+    /// The output from now on is that of a step.
+    pub(crate) fn begin_step(&self, filter: Filter) {
+        self.inner().filter = Some(filter);
+    }
+
+    /// The step is over: what its commands set.
+    pub(crate) fn end_step(&self) -> Effects {
         let mut inner = self.inner();
-        inner.flush_held();
-        inner.mask = mask.map(|mask| StreamMask::new(Arc::new(mask)));
+        let filter = inner.filter.take();
+        filter.map(|filter| filter.finish(&mut *inner)).unwrap_or_default()
+    }
+
+    /// Writes down what a step did wrong, and annotates it.
+    pub(crate) fn step_faults(&self, step: Option<StepId>, faults: &[String]) {
+        for message in faults {
+            self.line(message);
+            if let Some(step) = step {
+                self.event(fault(step, message));
+            }
+        }
     }
 
     /// Reads once from the commands' pipe, up to `limit` bytes, and writes it. Reading and writing are one step,
@@ -91,25 +129,70 @@ impl Log {
     ///
     /// What the mask keeps back stays back: output on both sides of an event is one text to its readers, and a
     /// secret may lie across it. Only a line of our own parts it.
-    pub(crate) fn event(&self, mut event: Event) {
-        let mut inner = self.inner();
-        inner.tell_loss();
-        if let Some(mask) = &inner.mask {
-            mask_event(&mut event, mask.mask());
+    pub(crate) fn event(&self, event: Event) {
+        self.inner().event(event);
+    }
+}
+
+impl Sink for Inner {
+    fn show(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(PIECE) {
+            self.frame.truncate(HEAD);
+            match &mut self.mask {
+                Some(mask) => mask.push(piece, &mut self.frame),
+                None => self.frame.extend_from_slice(piece),
+            }
+            self.write_frame();
         }
-        inner.frame.truncate(HEAD);
-        if let Err(error) = serde_json::to_writer(&mut inner.frame, &event) {
-            // Our own types always become JSON; a reader would see an event that it cannot decode.
-            eprintln!("runspan-agent: cannot encode an event: {error}");
-        }
-        let Inner { writer, frame, .. } = &mut *inner;
-        writer.append(Kind::Event, frame);
+    }
+
+    fn mask(&mut self, secret: Secret) -> Result<(), String> {
+        self.add_secrets(&[secret]).map_err(|error| error.to_string())
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.event(event);
     }
 }
 
 impl Inner {
+    fn add_secrets(&mut self, secrets: &[Secret]) -> Result<(), AgentError> {
+        if secrets.is_empty() {
+            return Ok(());
+        }
+        self.secrets.extend_from_slice(secrets);
+        if let Some(mask) = Mask::new(&self.secrets)?.map(Arc::new) {
+            match &mut self.mask {
+                Some(stream) => stream.replace_mask(mask),
+                None => self.mask = Some(StreamMask::new(mask)),
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, mut event: Event) {
+        self.tell_loss();
+        if let Some(mask) = &self.mask {
+            mask_event(&mut event, mask.mask());
+        }
+        self.frame.truncate(HEAD);
+        if let Err(error) = serde_json::to_writer(&mut self.frame, &event) {
+            // Our own types always become JSON; a reader would see an event that it cannot decode.
+            eprintln!("runspan-agent: cannot encode an event: {error}");
+        }
+        let Self { writer, frame, .. } = self;
+        writer.append(Kind::Event, frame);
+    }
+
     /// Writes the first bytes of `raw`.
     fn output(&mut self, length: usize) {
+        if let Some(mut filter) = self.filter.take() {
+            let raw = std::mem::take(&mut self.raw);
+            filter.push(&raw[HEAD..HEAD + length], self);
+            self.raw = raw;
+            self.filter = Some(filter);
+            return;
+        }
         let Some(mask) = &mut self.mask else {
             if length > 0 {
                 self.line_open = self.raw[HEAD + length - 1] != b'\n';
@@ -192,6 +275,17 @@ fn mask_event(event: &mut Event, mask: &Mask) {
         }
     };
     match event {
+        Event::StepStarted { name, .. } => hide(name),
+        Event::StepEnded { name, end, .. } => {
+            hide(name);
+            end.outputs.values_mut().for_each(hide);
+        }
+        Event::Annotated { annotation, .. } => {
+            let Annotation { message, title, file, .. } = annotation;
+            [Some(message), title.as_mut(), file.as_mut()].into_iter().flatten().for_each(hide);
+        }
+        Event::Summarised { text, .. } => hide(text),
+        Event::JobOutputs { outputs } => outputs.values_mut().for_each(hide),
         Event::CommandStarted { text, .. } => hide(text),
         Event::CommandEnded { exit, .. } => hide_exit(exit),
         Event::Done { result, .. } => match result {
@@ -205,6 +299,10 @@ fn mask_event(event: &mut Event, mask: &Mask) {
             }
             // The engine works with these values; it knows what is secret in them.
             Ok(Reply::Variables(_) | Reply::Texts(_) | Reply::File(_)) => {}
+            Ok(Reply::Step(report)) => {
+                hide_exit(&mut report.exit);
+                report.faults.iter_mut().for_each(hide);
+            }
             Ok(Reply::Nothing | Reply::Unpacked { .. } | Reply::Phase(_)) => {}
         },
         Event::Ready { .. } | Event::StopAsked | Event::Paused(_) | Event::Resumed | Event::Sample(_) => {}

@@ -52,32 +52,17 @@ pub(crate) struct Carrying<'a> {
     pub(crate) files: StateFiles<'a>,
     /// Where the command begins.
     pub(crate) directory: &'a OsStr,
-    /// Whether its last directory is kept.
-    pub(crate) keep_directory: bool,
     /// `CODEBUILD_BUILD_SUCCEEDING`, which the saved variables know too late.
     pub(crate) succeeding: bool,
-    /// Exports for this command only, and the names that must not be saved.
-    pub(crate) only_here: Option<(&'a Path, &'a [&'a str])>,
 }
 
 /// Lines 1 to 3: where the command begins, and the variables it begins with.
 ///
-/// The directory comes first, so that the saved `OLDPWD` holds and `cd -` works; a directory for this command
-/// only comes last, because the saved `PWD` is not its.
+/// The directory comes first, so that the saved `OLDPWD` holds and `cd -` works.
 fn preamble(with: &Carrying) -> Vec<u8> {
-    let cd = [b"cd ", &quote(with.directory)[..]].concat();
-    let (first, last) = if with.keep_directory { (&cd[..], None) } else { (&b":"[..], Some(&cd[..])) };
-    let mut script = [first, b"\nset -a\n. ", &quote(with.files.env)].concat();
+    let mut script = [b"cd ", &quote(with.directory)[..], b"\nset -a\n. ", &quote(with.files.env)].concat();
     script.extend_from_slice(b"; CODEBUILD_BUILD_SUCCEEDING=");
     script.push(b'0' + u8::from(with.succeeding));
-    if let Some((exports, _)) = with.only_here {
-        script.extend_from_slice(b"; . ");
-        script.extend_from_slice(&quote(exports));
-    }
-    if let Some(cd) = last {
-        script.extend_from_slice(b"; ");
-        script.extend_from_slice(cd);
-    }
     script.push(b'\n');
     script
 }
@@ -89,15 +74,8 @@ pub(crate) fn carrying(text: &str, with: &Carrying) -> Vec<u8> {
     let mut script = preamble(with);
     script.extend_from_slice(text.as_bytes());
     script.extend_from_slice(b"\nCODEBUILD_LAST_EXIT=$?\n");
-    if let Some((_, names)) = with.only_here {
-        for name in names {
-            script.extend_from_slice(format!("unset {name}\n").as_bytes());
-        }
-    }
     script.extend_from_slice(&[b"export -p > ", &env[..], b"\n"].concat());
-    if with.keep_directory {
-        script.extend_from_slice(&[b"pwd > ", &quote(with.files.dir)[..], b"\n"].concat());
-    }
+    script.extend_from_slice(&[b"pwd > ", &quote(with.files.dir)[..], b"\n"].concat());
     script.extend_from_slice(b"exit $CODEBUILD_LAST_EXIT\n");
     script
 }
@@ -133,25 +111,15 @@ mod tests {
     #[test]
     fn the_text_begins_at_line_four() {
         let files = StateFiles { env: Path::new("/t/env.sh"), dir: Path::new("/t/dir.txt") };
-        let names = ["B"];
-        for only_here in [None, Some((Path::new("/t/step.sh"), &names[..]))] {
-            let with = Carrying {
-                files,
-                directory: OsStr::new("/it's\nhere"),
-                keep_directory: true,
-                succeeding: false,
-                only_here,
-            };
-            let script = String::from_utf8(carrying("echo hi", &with)).unwrap();
-            // The quoted directory may itself hold line ends; nobody's does, but it must not break out.
-            assert!(
-                script
-                    .starts_with("cd '/it'\\''s\nhere'\nset -a\n. '/t/env.sh'; CODEBUILD_BUILD_SUCCEEDING=0")
-            );
-            let with = Carrying { directory: OsStr::new("/src"), ..with };
-            let script = String::from_utf8(carrying("echo hi", &with)).unwrap();
-            assert_eq!(script.lines().nth(3), Some("echo hi"));
-        }
+        let with = Carrying { files, directory: OsStr::new("/it's\nhere"), succeeding: false };
+        let script = String::from_utf8(carrying("echo hi", &with)).unwrap();
+        // The quoted directory may itself hold line ends; nobody's does, but it must not break out.
+        assert!(
+            script.starts_with("cd '/it'\\''s\nhere'\nset -a\n. '/t/env.sh'; CODEBUILD_BUILD_SUCCEEDING=0")
+        );
+        let with = Carrying { directory: OsStr::new("/src"), ..with };
+        let script = String::from_utf8(carrying("echo hi", &with)).unwrap();
+        assert_eq!(script.lines().nth(3), Some("echo hi"));
         assert_eq!(String::from_utf8(plain("echo hi")).unwrap().lines().nth(3), Some("echo hi"));
     }
 

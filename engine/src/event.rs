@@ -1,6 +1,8 @@
 //! What anyone learns of a build: the stream that sinks follow.
 
-use runspan_agent_protocol::{Exit, Pause, Sample};
+use std::collections::BTreeMap;
+
+use runspan_agent_protocol::{Annotation, Exit, Pause, Sample, StepEnd, StepId};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{Build, BuildArtifacts};
@@ -45,6 +47,43 @@ pub enum Event {
         exit: Exit,
         /// Wall time in milliseconds.
         duration_ms: u64,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Which step of the running phase.
+        step: StepId,
+        /// Its name.
+        name: String,
+    },
+    /// A step ended, or was skipped.
+    StepEnded {
+        /// Which step of the running phase.
+        step: StepId,
+        /// Its name.
+        name: String,
+        /// How.
+        #[serde(flatten)]
+        end: StepEnd,
+    },
+    /// A step says something about a file or itself.
+    Annotation {
+        /// Which step of the running phase.
+        step: StepId,
+        /// What it says.
+        #[serde(flatten)]
+        annotation: Annotation,
+    },
+    /// A step's summary.
+    StepSummary {
+        /// Which step of the running phase.
+        step: StepId,
+        /// Markdown.
+        text: String,
+    },
+    /// What the job of the steps gives.
+    JobOutputs {
+        /// By name; what holds a secret is left out.
+        outputs: BTreeMap<String, String>,
     },
     /// The build waits for somebody.
     Paused {

@@ -20,6 +20,7 @@ pub mod reports;
 pub mod request;
 pub mod sinks;
 pub mod source;
+pub mod steps;
 pub mod supervisor;
 
 pub use event::Event;

@@ -363,6 +363,11 @@ fn journaled(event: &protocol::Event) -> Option<Event> {
         E::CommandEnded { index, finally, exit, duration_ms } => {
             Event::CommandEnded { index, finally, exit, duration_ms }
         }
+        E::StepStarted { step, name } => Event::StepStarted { step, name },
+        E::StepEnded { step, name, end } => Event::StepEnded { step, name, end },
+        E::Annotated { step, annotation } => Event::Annotation { step, annotation },
+        E::Summarised { step, text } => Event::StepSummary { step, text },
+        E::JobOutputs { outputs } => Event::JobOutputs { outputs },
         E::Paused(reason) => Event::Paused { reason },
         E::Resumed => Event::Resumed,
         E::Sample(sample) => Event::Sample(sample),

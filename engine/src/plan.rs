@@ -1,7 +1,7 @@
 //! A plan: what one build will do, made of request, project and buildspec by pure rules.
 
-use runspan_agent_protocol::{Command, Shell, StepOptions, Variable};
-use runspan_buildspec::{Buildspec, Cache, OnFailure, Phase, ReportFormat, StepAction, Version, Work};
+use runspan_agent_protocol::{Command, Shell};
+use runspan_buildspec::{Buildspec, Cache, OnFailure, Phase, ReportFormat, Step, Version, Work};
 
 use crate::lifecycle::PhaseType;
 use crate::ports::{Encryption, Place};
@@ -39,8 +39,10 @@ pub struct PlannedPhase {
     pub phase: PhaseType,
     /// Whether the buildspec names it at all.
     pub named: bool,
-    /// `commands` or `steps`.
+    /// `commands`.
     pub commands: Vec<Command>,
+    /// `steps`, in place of them.
+    pub steps: Vec<Step>,
     /// `finally`.
     pub finally: Vec<Command>,
     /// The user, root when absent.
@@ -145,7 +147,7 @@ pub fn plan(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Res
     ]
     .into_iter()
     .map(|(phase, given)| planned_phase(phase, given.as_ref(), spec))
-    .collect::<Result<_, _>>()?;
+    .collect();
     let cache = match request.project.cache.kind {
         Some(CacheType::NoCache) => None,
         _ => spec.cache.clone(),
@@ -171,66 +173,24 @@ pub fn plan(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Res
     })
 }
 
-fn planned_phase(
-    phase: PhaseType,
-    given: Option<&Phase>,
-    spec: &Buildspec,
-) -> Result<PlannedPhase, PlanError> {
+fn planned_phase(phase: PhaseType, given: Option<&Phase>, spec: &Buildspec) -> PlannedPhase {
     let empty = Phase::default();
     let block = given.unwrap_or(&empty);
-    let commands = match &block.work {
-        Work::Commands(commands) => commands.iter().map(|text| Command::from(text.as_str())).collect(),
-        Work::Steps(steps) => steps.iter().map(step).collect::<Result<_, _>>()?,
+    let commands = |texts: &[String]| texts.iter().map(|text| Command::from(text.as_str())).collect();
+    let (commands_of_it, steps) = match &block.work {
+        Work::Commands(texts) => (commands(texts), Vec::new()),
+        Work::Steps(steps) => (Vec::new(), steps.clone()),
     };
-    Ok(PlannedPhase {
+    PlannedPhase {
         phase,
         named: given.is_some(),
-        commands,
-        finally: block.finally.iter().map(|text| Command::from(text.as_str())).collect(),
+        commands: commands_of_it,
+        steps,
+        finally: commands(&block.finally),
         run_as: block.run_as.clone().or_else(|| spec.run_as.clone()),
         on_failure: block.on_failure.clone(),
         runtime_versions: block.runtime_versions.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-    })
-}
-
-/// A `run` step as a command. Expressions and `uses` need an Actions engine, so they are refused, not guessed.
-fn step(step: &runspan_buildspec::Step) -> Result<Command, PlanError> {
-    let refuse = |what: &str| PlanError {
-        status_code: "YAML_FILE_ERROR",
-        message: format!(
-            "steps: {what} is not run by this engine yet; only `run` steps without expressions are. Use `commands`"
-        ),
-    };
-    let StepAction::Run { run, shell, working_directory } = &step.action else {
-        return Err(refuse("`uses`"));
-    };
-    if step.condition.is_some() {
-        return Err(refuse("`if`"));
     }
-    let shell = match shell.as_deref() {
-        None => None,
-        Some("bash") => Some(Shell::Bash),
-        Some("sh") => Some(Shell::Sh),
-        Some(other) => return Err(refuse(&format!("`shell: {other}`"))),
-    };
-    let minutes = match step.timeout_minutes.as_deref() {
-        None => None,
-        Some(text) => Some(text.parse::<u64>().map_err(|_| refuse(&format!("`timeout-minutes: {text}`")))?),
-    };
-    if run.contains("${{") || step.env.values().any(|value| value.contains("${{")) {
-        return Err(refuse("an expression (`${{ }}`)"));
-    }
-    Ok(Command {
-        text: run.clone(),
-        step: Some(StepOptions {
-            name: step.name.clone(),
-            environment: step.env.iter().map(|(name, value)| Variable::new(name, value)).collect(),
-            working_directory: working_directory.clone(),
-            shell,
-            continue_on_error: step.continue_on_error.as_deref() == Some("true"),
-            timeout_seconds: minutes.map(|minutes| minutes * 60),
-        }),
-    })
 }
 
 /// Override beats project beats buildspec; the place of a name is where it was first seen.

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use runspan_agent_protocol::Variable;
+use runspan_agent_protocol::{Secret, Variable};
 use serde::{Deserialize, Serialize};
 
 use crate::build::AutoRetry;
 use crate::project::{EnvironmentVariable, Project, ProjectSource};
+use crate::steps::JobContexts;
 
 /// A request for one build. Overrides beat the project, which beats the buildspec.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct BuildRequest {
     /// Variables whose values are masked wherever they appear; they beat all others, and are never written down.
     #[serde(skip)]
     pub secrets: Vec<Variable>,
+    /// Values that are masked wherever they appear, though no variable holds them; never written down.
+    #[serde(skip)]
+    pub masks: Vec<Secret>,
     /// The names of [`Self::secrets`], which are written down.
     pub secret_names: Vec<String>,
     /// `privilegedModeOverride`. Privileged mode is also never given without [`Grants::privileged`].
@@ -51,6 +55,9 @@ pub struct BuildRequest {
     pub reports_dir: Option<PathBuf>,
     /// Where caches live.
     pub cache_dir: PathBuf,
+    /// What the steps of a workflow's job know from their host; none for a buildspec's own steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobContexts>,
     /// The batch this build is part of.
     pub batch: Option<BatchMember>,
     /// Position in a chain of retries.

@@ -69,6 +69,7 @@ impl Session {
         let executor = connect(executor.into(), config, &journal).await?;
         let supervisor = Supervisor::new(Arc::clone(&journal), executor, agent, config.region.clone())
             .with_progress(Arc::new(move |_, progress| placing.placing(&progress)))
+            .with_actions(config.actions()?)
             .with_ports(ports(config));
         Ok(Self { journal, supervisor, output, live })
     }

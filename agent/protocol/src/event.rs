@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::StopReason;
+use crate::{Annotation, StepEnd, StepId, StepReport, StopReason};
 
 /// What the agent tells, in spool order. Output of commands is not an event but a frame of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,41 @@ pub enum Event {
         exit: Exit,
         /// Wall time in milliseconds.
         duration_ms: u64,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Which.
+        step: StepId,
+        /// Its name.
+        name: String,
+    },
+    /// A step ended, or was skipped.
+    StepEnded {
+        /// Which.
+        step: StepId,
+        /// Its name.
+        name: String,
+        /// How.
+        end: StepEnd,
+    },
+    /// A step says something about a file or itself.
+    Annotated {
+        /// Which.
+        step: StepId,
+        /// What it says.
+        annotation: Annotation,
+    },
+    /// A step's summary, in Markdown.
+    Summarised {
+        /// Which.
+        step: StepId,
+        /// The text.
+        text: String,
+    },
+    /// What the job of the steps gives.
+    JobOutputs {
+        /// By name.
+        outputs: BTreeMap<String, String>,
     },
     /// The build waits for somebody.
     Paused(Pause),
@@ -99,9 +136,11 @@ pub enum Reply {
         /// Their bytes.
         bytes: u64,
     },
+    /// Of [`crate::Verb::RunStep`].
+    Step(Box<StepReport>),
     /// Of [`crate::Verb::ReadFile`]; nothing when there is no such file.
     File(Option<Vec<u8>>),
-    /// Of [`crate::Verb::Evaluate`], in the order of the request.
+    /// Of [`crate::Verb::Evaluate`], [`crate::Verb::HashFiles`] and [`crate::Verb::Mask`], in the order of the request.
     Texts(Vec<String>),
     /// Of [`crate::Verb::Collect`].
     Collected(Collected),

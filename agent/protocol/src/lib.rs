@@ -19,11 +19,13 @@ mod event;
 mod frame;
 mod request;
 mod secret;
+mod step;
 
 pub use event::*;
 pub use frame::*;
 pub use request::*;
 pub use secret::Secret;
+pub use step::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,14 @@ pub mod layout {
     pub const AGENT: &str = "/codebuild/agent";
     /// Where commands' scripts and carried state live.
     pub const TMP_DIR: &str = "/codebuild/output/tmp";
+    /// What steps find as `RUNNER_TEMP`.
+    pub const STEPS_TEMP: &str = "/codebuild/output/runner/temp";
+    /// Where steps keep tools: `RUNNER_TOOL_CACHE`.
+    pub const STEPS_TOOLS: &str = "/codebuild/output/runner/tools";
+    /// Actions of repositories, by owner, name and version.
+    pub const STEPS_ACTIONS: &str = "/codebuild/output/runner/actions";
+    /// Runtimes of actions that the image lacks.
+    pub const STEPS_RUNTIMES: &str = "/codebuild/output/runner/runtimes";
     /// Inline or overridden buildspec.
     pub const READONLY_DIR: &str = "/codebuild/readonly";
     /// The `codebuild-*` helper commands, last in `PATH`.

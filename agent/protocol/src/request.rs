@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Secret;
+use crate::{Event, PrepareSteps, RunStep, Secret};
 
 /// An order to the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,16 @@ pub enum Verb {
     Evaluate(Vec<String>),
     /// Run commands. Answered by [`crate::Reply::Phase`].
     RunPhase(RunPhase),
+    /// Make what steps find when they begin. Answered by [`crate::Reply::Nothing`].
+    PrepareSteps(PrepareSteps),
+    /// Run one process of a step. Answered by [`crate::Reply::Step`].
+    RunStep(Box<RunStep>),
+    /// Tell events of the supervisor's own, masked and in order with the output. Answered by [`crate::Reply::Nothing`].
+    Tell(Vec<Event>),
+    /// One SHA-256 over the files that the globs take, as GitHub's `hashFiles`. Answered by [`crate::Reply::Texts`].
+    HashFiles(Vec<String>),
+    /// Texts as they would be shown. Answered by [`crate::Reply::Texts`].
+    Mask(Vec<Secret>),
     /// Find files and send them over an upload connection. Answered by [`crate::Reply::Collected`].
     Collect(Collect),
     /// Values of variables as the last command left them. Answered by [`crate::Reply::Variables`].
@@ -131,32 +141,12 @@ pub struct RunPhase {
 pub struct Command {
     /// The shell text, as the buildspec has it.
     pub text: String,
-    /// Options that only `steps` have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<StepOptions>,
 }
 
 impl From<&str> for Command {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), step: None }
+        Self { text: text.to_owned() }
     }
-}
-
-/// What a `run` step can say beyond its script.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepOptions {
-    /// Shown in the log in place of the text.
-    pub name: Option<String>,
-    /// Variables of this step only.
-    pub environment: Vec<Variable>,
-    /// Directory of this step only, relative to the source directory.
-    pub working_directory: Option<String>,
-    /// Shell of this step only.
-    pub shell: Option<Shell>,
-    /// A failure is logged but does not fail the phase.
-    pub continue_on_error: bool,
-    /// Seconds until the step is killed.
-    pub timeout_seconds: Option<u64>,
 }
 
 /// Files to find and send.

@@ -46,6 +46,52 @@ fn hash(args: &[String], source_dir: &Path) -> Result<Option<String>, FilesError
     Ok(any.then(|| hex(&all.finalize())))
 }
 
+/// GitHub's `hashFiles`: the digest of the files' digests, of the files in `workspace` that the patterns take; nothing
+/// when there are none. A pattern that begins with `!` leaves out what those before it took.
+///
+/// # Errors
+/// A pattern that is none, or a file that cannot be read.
+pub fn hash_of(patterns: &[String], workspace: &Path) -> Result<String, FilesError> {
+    let mut rules = Vec::new();
+    let mut wanted = Vec::new();
+    for pattern in patterns.iter().flat_map(|text| text.lines()).map(str::trim) {
+        let (takes, pattern) = match pattern.strip_prefix('!') {
+            Some(rest) => (false, rest.trim_start()),
+            None => (true, pattern),
+        };
+        if pattern.is_empty() || pattern.starts_with('#') {
+            continue;
+        }
+        if pattern.starts_with("--") {
+            if pattern == "--follow-symbolic-links" {
+                continue;
+            }
+            return Err(FilesError::Glob {
+                glob: pattern.to_owned(),
+                reason: "the only option is `--follow-symbolic-links`".into(),
+            });
+        }
+        // A directory stands for all that is in it.
+        for text in [pattern.to_owned(), format!("{}/**", pattern.trim_end_matches('/'))] {
+            let glob = Glob::new(&text, workspace)?;
+            wanted.extend(takes.then(|| glob.clone()));
+            rules.push((takes, glob));
+        }
+    }
+    let mut all = Sha256::new();
+    let mut any = false;
+    for found in find(&wanted) {
+        let path = found.path;
+        let taken = rules.iter().rev().find(|(_, glob)| glob.matches(&path)).is_some_and(|(takes, _)| *takes);
+        if !taken || !path.starts_with(workspace) || !path.is_file() {
+            continue;
+        }
+        all.update(file_digest(&path).map_err(|source| FilesError::Read { path, source })?);
+        any = true;
+    }
+    Ok(if any { hex(&all.finalize()) } else { String::new() })
+}
+
 fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
     let mut digest = Sha256::new();
@@ -101,6 +147,35 @@ mod tests {
         let (code, out, err) = run(&["yarn.lock"], dir.path());
         assert_eq!((code, out.as_str()), (0, "\n"));
         assert!(err.contains("no file matches yarn.lock"), "{err}");
+    }
+
+    #[test]
+    fn patterns_of_github_may_leave_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        file("a.lock", "one");
+        file("b/c.lock", "two");
+        file("b/d/e.lock", "three");
+        let digest = |patterns: &[&str]| {
+            hash_of(&patterns.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), dir.path()).unwrap()
+        };
+        let of = |texts: &[&str]| {
+            let mut all = Sha256::new();
+            texts.iter().for_each(|text| all.update(Sha256::digest(text)));
+            hex(&all.finalize())
+        };
+        assert_eq!(digest(&["**/*.lock"]), of(&["one", "two", "three"]));
+        assert_eq!(digest(&["b"]), of(&["two", "three"]));
+        assert_eq!(digest(&["**/*.lock", "!b/**"]), of(&["one"]));
+        assert_eq!(digest(&["**/*.lock\n!b/d"]), of(&["one", "two"]));
+        assert_eq!(digest(&["!a.lock", "a.lock"]), of(&["one"]));
+        assert_eq!(digest(&["none"]), "");
+        assert_eq!(digest(&["/etc/passwd"]), "");
+        assert!(hash_of(&["--nope".into()], dir.path()).is_err());
     }
 
     #[test]

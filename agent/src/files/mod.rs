@@ -15,7 +15,7 @@ mod zip_stream;
 pub use collect::collect;
 pub use error::FilesError;
 pub use glob::Glob;
-pub use hash::hash_files;
+pub use hash::{hash_files, hash_of};
 pub use search::glob_search;
 pub use shards::tests_run;
 pub use unpack::unpack;

@@ -99,6 +99,11 @@ impl StreamMask {
         Self { mask, held: Vec::new() }
     }
 
+    /// Goes on under another mask.
+    pub(crate) fn replace_mask(&mut self, mask: Arc<Mask>) {
+        self.mask = mask;
+    }
+
     /// The mask.
     pub(crate) fn mask(&self) -> &Mask {
         &self.mask

@@ -1,9 +1,7 @@
 //! Commands, their state and their log lines, under the shells that images have.
 
 use crate::supervisor::{Rig, phase, write_executable};
-use runspan_agent_protocol::{
-    Command, Event, Exit, PhaseEnd, Reply, Shell, StepOptions, StopReason, Variable, Verb,
-};
+use runspan_agent_protocol::{Event, Exit, PhaseEnd, Reply, Shell, Variable, Verb};
 use std::io::Write as _;
 
 /// The shells: `sh` and `bash` as they are here, and `sh` as busybox has it.
@@ -365,56 +363,6 @@ fn death_by_signal_is_told() {
     assert_eq!(failed(rig.run(&["kill -9 $$"])), Exit::Signal(9));
     assert!(rig.log().contains("Command did not exit successfully kill -9 $$ killed by signal 9 (SIGKILL)"));
     assert_eq!(failed(rig.run(&["sh -c 'kill -SEGV $$'"])), Exit::Status(139));
-}
-
-fn step(text: &str, change: impl FnOnce(&mut StepOptions)) -> Command {
-    let mut step = StepOptions::default();
-    change(&mut step);
-    Command { text: text.into(), step: Some(step) }
-}
-
-#[test]
-fn options_of_a_step_hold_for_that_step() {
-    let mut rig = rig("sh");
-    rig.run(&["mkdir -p sub; export KEPT=old; export TAB=\"$(printf 'a\\tb\\nc')\""]);
-    let commands = [
-        step("echo in $KEPT $NEW ${PWD##*/}; export SET=by-step; cd /", |step| {
-            step.name = Some("Step one".into());
-            step.environment = vec![Variable::new("KEPT", "its own"), Variable::new("NEW", "new")];
-            step.working_directory = Some("sub".into());
-        }),
-        Command::from("echo after $KEPT ${NEW-gone} ${PWD##*/} $SET"),
-        step("[[ $TAB == $'a\\tb\\nc' ]] && arr=(x) && export FROM_BASH=$'t\\tn\\nq'", |step| {
-            step.shell = Some(Shell::Bash);
-        }),
-        Command::from("printf '%s|%s\\n' \"$FROM_BASH\" \"$TAB\""),
-        step("exit 5", |step| step.continue_on_error = true),
-        Command::from("echo goes on $CODEBUILD_BUILD_SUCCEEDING"),
-    ];
-    assert_eq!(rig.run(&commands), PhaseEnd::Succeeded, "{}", rig.log());
-    let log = rig.log();
-    for text in [
-        "Running command Step one\nin its own new sub\n",
-        "\nafter old gone src by-step\n",
-        "\nt\tn\nq|a\tb\nc\n",
-        "Command did not exit successfully exit 5 exit status 5\n",
-        "\ngoes on 1\n",
-    ] {
-        assert!(log.contains(text), "{text:?} is not in {log}");
-    }
-    assert!(!rig.path("codebuild/output/tmp/step.sh").exists());
-}
-
-#[test]
-fn a_step_ends_at_its_own_time() {
-    let mut rig = rig("sh");
-    let end = rig.run(&[step("trap 'echo got TERM; exit 1' TERM; while :; do sleep 0.05; done", |step| {
-        step.timeout_seconds = Some(1)
-    })]);
-    assert_eq!(failed(end), Exit::Ended(StopReason::TimedOut));
-    assert!(rig.log().contains("got TERM"), "{}", rig.log());
-    assert!(rig.log().contains("the step's 1 seconds are over"), "{}", rig.log());
-    assert_eq!(rig.run(&["true"]), PhaseEnd::Succeeded);
 }
 
 #[test]

@@ -5,5 +5,6 @@
 mod beside;
 mod commands;
 mod ending;
+mod steps;
 mod supervisor;
 mod wire;

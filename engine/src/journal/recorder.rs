@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use runspan_agent_protocol::Reply;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::watch;
 
 use super::database::{JournalError, Result, connect, database, file, json, lock};
@@ -16,6 +16,7 @@ use crate::build::Build;
 use crate::event::Event;
 use crate::executor::Placement;
 use crate::home::Home;
+use crate::steps::Job;
 
 /// Commits that carry nothing but log progress are at least this far apart.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
@@ -173,14 +174,24 @@ impl Recorder {
         self.write(std::slice::from_ref(event), spool_offset, |_| Ok(0))
     }
 
-    /// Writes down, all or nothing, the record as it stands now, what led to it, and the last request before the
-    /// phase that begins.
+    /// Writes down, all or nothing, the record as it stands now, what led to it, how its steps stand, and the last
+    /// request before the phase that begins.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn save(&self, build: &Build, events: &[Event], phase_request: u64) -> Result<()> {
+    pub(crate) fn save(
+        &self,
+        build: &Build,
+        events: &[Event],
+        phase_request: u64,
+        job: Option<&Job>,
+    ) -> Result<()> {
         let record = json(build, build)?;
+        let job = job.map(|job| json(build, job)).transpose()?;
         self.write(events, None, |db| {
+            if let Some(job) = &job {
+                db.execute("INSERT OR REPLACE INTO jobs VALUES (?1, ?2)", params![self.uuid, job])?;
+            }
             db.execute(
                 "UPDATE builds SET record = ?2, status = ?3, phase_request = ?4 WHERE uuid = ?1",
                 params![self.uuid, record, build.build_status.name(), phase_request],
@@ -262,6 +273,22 @@ impl Recorder {
                 Ok((request, reply))
             })
             .collect()
+    }
+
+    /// How the steps stood when the current phase began.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn job(&self) -> Result<Option<Job>> {
+        let inner = lock(&self.inner);
+        let text = inner
+            .connection
+            .query_row("SELECT state FROM jobs WHERE build = ?1", [&self.uuid], |row| row.get::<_, String>(0))
+            .optional()
+            .map_err(|source| database(&self.home, source))?;
+        text.map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|source| JournalError::Record { build: self.uuid.clone(), source })
     }
 
     /// Writes down the text of the buildspec.

@@ -197,9 +197,9 @@ impl Driver {
 fn phases_found(plan: &Plan) -> Vec<String> {
     let named: Vec<_> = plan.phases.iter().filter(|phase| phase.named).collect();
     let mut lines = vec!["Registering with agent".into(), format!("Phases found in YAML: {}", named.len())];
-    lines.extend(
-        named.iter().map(|phase| format!(" {}: {} commands", phase.phase.name(), phase.commands.len())),
-    );
+    lines.extend(named.iter().map(|phase| {
+        format!(" {}: {} commands", phase.phase.name(), phase.commands.len() + phase.steps.len())
+    }));
     lines
 }
 

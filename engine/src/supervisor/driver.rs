@@ -23,6 +23,7 @@ use crate::lifecycle::{Lifecycle, PhaseOutcome, PhaseType, Status};
 use crate::plan::Plan;
 use crate::reports::Report;
 use crate::request::BuildRequest;
+use crate::steps::Job;
 
 /// Between the ids of two requests there is room for repetitions, and for orders, numbered by their microsecond.
 pub(super) const REQUEST_STRIDE: u64 = 1 << 40;
@@ -49,6 +50,8 @@ pub(super) struct Driver {
     pub(super) cache_key: Option<String>,
     /// The cache that was restored is the one that would be saved.
     pub(super) cache_is_exact: bool,
+    /// How the job of `steps` stands, once a phase had any.
+    pub(super) job: Option<Job>,
     retry: Option<Box<BuildRequest>>,
     /// Values on their way from elsewhere, from when the plan is known.
     pub(super) secrets: Option<FetchedSecrets>,
@@ -83,6 +86,7 @@ impl Driver {
             orders,
             poll: tokio::time::interval(POLL),
             life,
+            job: None,
             retry: None,
             secrets: None,
             _lock: lock,
@@ -279,7 +283,9 @@ impl Driver {
             return Ok(PhaseOutcome::Succeeded);
         };
         let mut outcome = PhaseOutcome::Succeeded;
-        if !planned.commands.is_empty() || !planned.finally.is_empty() {
+        if !planned.steps.is_empty() {
+            outcome = self.run_steps(session, plan, planned).await?;
+        } else if !planned.commands.is_empty() || !planned.finally.is_empty() {
             let run = RunPhase {
                 phase: phase.name().to_owned(),
                 commands: planned.commands.clone(),
@@ -298,6 +304,11 @@ impl Driver {
             self.export(session, plan).await?;
         }
         Ok(outcome)
+    }
+
+    /// Whether no phase has failed.
+    pub(super) fn is_succeeding(&self) -> bool {
+        self.life.is_succeeding()
     }
 
     /// Seconds until the build times out.
@@ -413,7 +424,7 @@ impl Driver {
 
     /// Writes down the record as it stands, with what led to it.
     pub(super) fn keep(&self, events: &[Event]) -> Result<(), EngineError> {
-        Ok(self.recorder.save(&self.build, events, self.phase_request)?)
+        Ok(self.recorder.save(&self.build, events, self.phase_request, self.job.as_ref())?)
     }
 
     pub(super) fn warn(&self, message: impl Into<String>) -> Result<(), EngineError> {
@@ -458,7 +469,7 @@ pub(super) fn command_failed(command: &str, exit: &Exit) -> PhaseOutcome {
 }
 
 /// Why a command failed, in CodeBuild's words where it has some.
-fn reason(exit: &Exit) -> String {
+pub(super) fn reason(exit: &Exit) -> String {
     match exit {
         Exit::Status(status) => format!("exit status {status}"),
         // Go's words, which CodeBuild's agent is written in.

@@ -10,6 +10,7 @@ mod provision;
 mod runtimes;
 mod secrets;
 mod session;
+mod steps;
 mod sweep;
 mod upload;
 
@@ -32,6 +33,7 @@ use crate::project::{Switch, project_name_from};
 use crate::reports::Report;
 use crate::request::BuildRequest;
 use crate::sinks::Couriers;
+use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
 
@@ -82,6 +84,7 @@ pub struct Supervisor {
     pub(crate) agent: PathBuf,
     pub(crate) region: String,
     pub(crate) on_progress: OnProgress,
+    pub(crate) actions: Arc<dyn ActionSource>,
     pub(crate) ports: Ports,
     couriers: Arc<Couriers>,
 }
@@ -142,9 +145,10 @@ impl Control {
 impl Supervisor {
     /// Builds run on this executor, with the agent's binary from this path, as if in this region.
     pub fn new(journal: Arc<Journal>, executor: Arc<dyn Executor>, agent: PathBuf, region: String) -> Self {
+        let (on_progress, actions): (OnProgress, _) = (Arc::new(|_, _| {}), Arc::new(NoActions));
         let ports = Ports::default();
         let couriers = Arc::new(Couriers::new(Arc::clone(&journal), ports.clone()));
-        Self { journal, executor, agent, region, on_progress: Arc::new(|_, _| {}), ports, couriers }
+        Self { journal, executor, agent, region, on_progress, actions, ports, couriers }
     }
 
     /// Plugs in what is outside of this machine.
@@ -158,6 +162,13 @@ impl Supervisor {
     /// Those who take builds to sinks.
     pub fn couriers(&self) -> &Couriers {
         &self.couriers
+    }
+
+    /// Takes the actions of steps from here.
+    #[must_use]
+    pub fn with_actions(mut self, actions: Arc<dyn ActionSource>) -> Self {
+        self.actions = actions;
+        self
     }
 
     /// Tells this function how placing goes.
@@ -191,10 +202,23 @@ impl Supervisor {
     /// # Errors
     /// When it is complete, unknown, or supervised by another process.
     pub fn attach(&self, name: &str) -> Result<BuildHandle, EngineError> {
-        let stored = self.journal.find(name)?.ok_or_else(|| EngineError::Unknown(name.to_owned()))?;
+        self.attach_with(name, |_| {})
+    }
+
+    /// As [`Self::attach`], with what was never written down of the request put into it again.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn attach_with(
+        &self,
+        name: &str,
+        complete: impl FnOnce(&mut BuildRequest),
+    ) -> Result<BuildHandle, EngineError> {
+        let mut stored = self.journal.find(name)?.ok_or_else(|| EngineError::Unknown(name.to_owned()))?;
         if stored.build.build_complete {
             return Err(EngineError::Complete(stored.build.id.to_string()));
         }
+        complete(&mut stored.request);
         let id = stored.build.id.clone();
         let lock = self.take(&id)?;
         let dir = self.journal.home().build(id.uuid());

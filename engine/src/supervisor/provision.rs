@@ -120,6 +120,7 @@ impl Driver {
                 .map(|variable| Variable::new(variable.name.as_str(), variable.value.as_str())),
         );
         let mut mask: Vec<_> = secrets.iter().map(|variable| variable.value.clone()).collect();
+        mask.extend(self.request.masks.iter().cloned());
         // Access keys are masked wherever they come from.
         let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
         mask.extend(

@@ -134,6 +134,12 @@ impl Session {
         self.replies.remove(&id).is_some()
     }
 
+    /// Gives a build that is being stopped more time.
+    pub(super) fn grant(&mut self, time: Duration) {
+        self.stopping = None;
+        self.kill_at = Instant::now() + time;
+    }
+
     /// An answer of the wrong kind.
     pub(super) fn unexpected(&self, reply: &Reply) -> Interrupt {
         Interrupt::Failed(format!(

@@ -1,6 +1,6 @@
-//! GitHub Actions: its expressions, its files, and what they are as buildspecs.
+//! GitHub Actions: its files, and what they are as buildspecs.
 
-pub mod expressions;
+pub mod message;
 pub mod model;
 mod native;
 mod translate;

@@ -1,11 +1,8 @@
 //! What is said of workflows that are wrong.
 
 use proptest::prelude::*;
-use runspan_actions::{
-    Context,
-    expressions::{Contexts, Scope, Template, Value, evaluate, parse},
-    translate,
-};
+use runspan_actions::{Context, translate};
+use runspan_expressions::{Contexts, Scope, Template, Value, evaluate, parse};
 
 fn told(text: &str) -> Vec<String> {
     translate(text, &Context::ALONE).diagnostics.iter().map(ToString::to_string).collect()

@@ -5,7 +5,7 @@ use runspan_buildspec::{
     yaml::{Node, ScalarKind, Value},
 };
 
-use crate::expressions::Template;
+use runspan_expressions::Template;
 
 /// A value of the file.
 #[derive(Clone, Debug)]

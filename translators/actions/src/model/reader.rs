@@ -7,7 +7,7 @@ use runspan_buildspec::{
 };
 
 use super::{Field, Text, Variable};
-use crate::expressions::{Error, Scope, Template};
+use runspan_expressions::{Error, Scope, Template};
 
 /// Diagnostics told of one file: nobody reads more.
 const MOST: usize = 100;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use runspan_buildspec::{BatchEnv, Job, Leg, Runs, yaml::Value as Yaml};
+use runspan_expressions::{Scope, Template, Value};
 
 use super::{
     Work,
@@ -16,10 +17,7 @@ use super::{
     step::{self, Defaults},
     triggers,
 };
-use crate::{
-    expressions::{Scope, Template, Value},
-    model,
-};
+use crate::model;
 
 /// A job and the names around it.
 pub(crate) struct Placed<'a, 'b> {

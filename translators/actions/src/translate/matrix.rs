@@ -2,15 +2,13 @@
 
 use indexmap::IndexMap;
 use runspan_buildspec::yaml::{Node, ScalarKind, Value as Yaml};
+use runspan_expressions::{Scope, Template, Value};
 
 use super::{
     lower::Lowerer,
     shell::{Lowered, variable_name},
 };
-use crate::{
-    expressions::{Scope, Template, Value},
-    model::Matrix,
-};
+use crate::model::Matrix;
 
 /// One combination.
 pub(crate) type Combination = IndexMap<String, Value>;

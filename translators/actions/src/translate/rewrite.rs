@@ -4,7 +4,7 @@ use super::{
     lower::Lowerer,
     shell::{Lowered, variable_name},
 };
-use crate::expressions::{Expr, Kind, Segment, Template, Value};
+use runspan_expressions::{Expr, Kind, Segment, Template, Value};
 
 /// The text with its expressions in terms of the environment.
 pub(crate) fn rewrite(template: &Template, lowerer: &Lowerer<'_>) -> String {

@@ -5,7 +5,7 @@ use super::{
     lower::Lowerer,
     shell::{Lowered, joined},
 };
-use crate::expressions::{Segment, Template};
+use runspan_expressions::{Segment, Template};
 
 /// Where the shell is while it reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

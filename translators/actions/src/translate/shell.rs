@@ -2,7 +2,7 @@
 
 use runspan_buildspec::shell::{double_quoted, quoted};
 
-use crate::expressions::Value;
+use runspan_expressions::Value;
 
 /// What an expression is in a build.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use super::{
     },
     Lowerer, Nothing, Outputs,
 };
-use crate::expressions::{Expr, Kind, Value, evaluate};
+use runspan_expressions::{Expr, Kind, Value, evaluate};
 
 impl Lowerer<'_> {
     pub(super) fn context(&self, expr: &Expr) -> Lowered {

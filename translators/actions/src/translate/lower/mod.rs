@@ -11,7 +11,7 @@ use std::{
 use indexmap::IndexMap;
 
 use super::shell::{Lowered, ShellText, Test, joined, variable_name};
-use crate::expressions::{Comparison, Contexts, Expr, Function, Kind, Segment, Template, Value, evaluate};
+use runspan_expressions::{Comparison, Contexts, Expr, Function, Kind, Segment, Template, Value, evaluate};
 
 /// What is known where an expression stands.
 #[derive(Clone, Debug, Default)]
@@ -491,7 +491,7 @@ impl Contexts for Nothing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expressions::{Scope, parse};
+    use runspan_expressions::{Scope, parse};
 
     fn lowered(text: &str) -> String {
         let mut scene = Scene::default();

@@ -1,6 +1,7 @@
 //! Local actions made of steps.
 
 use runspan_buildspec::{Fidelity, Severity, yaml};
+use runspan_expressions::Value;
 
 use super::{
     super::{
@@ -11,10 +12,7 @@ use super::{
     },
     DEEPEST, Defaults, Frame, Maker,
 };
-use crate::{
-    expressions::Value,
-    model::{self, Runs, Text},
-};
+use crate::model::{self, Runs, Text};
 
 impl Maker<'_, '_> {
     /// The steps of a local action in its place.

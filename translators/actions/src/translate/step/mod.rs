@@ -376,7 +376,7 @@ impl Maker<'_, '_> {
         let condition = step.condition.as_ref().and_then(|condition| {
             let expr = condition.template.expression()?;
             match condition.template.segments.first() {
-                Some(crate::expressions::Segment::Expression { text, .. }) => {
+                Some(runspan_expressions::Segment::Expression { text, .. }) => {
                     Some(expression(expr, text, &lowerer))
                 }
                 _ => None,
@@ -399,9 +399,9 @@ impl Maker<'_, '_> {
 }
 
 /// Whether a condition is `success()` and nothing else.
-fn only_success(template: &crate::expressions::Template) -> bool {
-    use crate::expressions::{Function, Kind};
-    let is = |expr: &crate::expressions::Expr| matches!(&expr.kind, Kind::Call(Function::Success, values) if values.is_empty());
+fn only_success(template: &runspan_expressions::Template) -> bool {
+    use runspan_expressions::{Function, Kind};
+    let is = |expr: &runspan_expressions::Expr| matches!(&expr.kind, Kind::Call(Function::Success, values) if values.is_empty());
     template.expression().is_some_and(is)
 }
 

@@ -134,7 +134,8 @@ impl Function {
 }
 
 impl Expr {
-    pub(crate) fn new(kind: Kind, span: Range<usize>) -> Self {
+    /// An expression of this kind at this place.
+    pub fn new(kind: Kind, span: Range<usize>) -> Self {
         let mut depth = 0;
         Self::each_child(&kind, &mut |child| depth = depth.max(child.depth));
         // The parts of `a.b` that are not expressions of their own count as such in GitHub's tree.

@@ -3,7 +3,7 @@
 
 use std::{env, fs, io::Write as _, path::PathBuf};
 
-use runspan_actions::expressions::{Contexts, Object, Scope, Value, evaluate, parse};
+use runspan_expressions::{Contexts, Object, Scope, Value, evaluate, parse};
 
 struct Given<'a>(&'a Object);
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use runspan_actions::expressions::{Contexts, Function, Scope, Template, Value, evaluate, parse};
+use runspan_expressions::{Contexts, Function, Scope, Template, Value, evaluate, parse};
 
 struct Known;
 

@@ -1,0 +1,21 @@
+//! Steps in GitHub Actions' sense: what they are, what their expressions see, how a job stands between two of them.
+//! All of it is pure; `supervisor::steps` asks the agent and the source of actions.
+
+mod contexts;
+mod job;
+mod manifest;
+mod matcher;
+mod scene;
+mod shell;
+mod source;
+mod uses;
+
+pub use contexts::{ActionArchive, Defaults, JobContexts};
+pub(crate) use job::{Job, JobStatus, Post, PostWork, Record, Records, Variables};
+pub(crate) use manifest::{DockerAction, Manifest, NodeAction, Runs, read};
+pub(crate) use matcher::Matchers;
+pub(crate) use scene::{Fixed, Scene, condition, env_names, template};
+pub(crate) use shell::{shell, words};
+pub use source::{ActionError, ActionSource, Architecture, NoActions};
+pub use uses::ActionRef;
+pub(crate) use uses::Uses;

@@ -1,0 +1,382 @@
+//! The steps of a phase: what `engine::steps` says is to be done, done by the agent.
+//!
+//! Like every phase it can be gone through again: what it asks for depends on nothing but answers that are written
+//! down.
+
+mod action;
+mod archive;
+mod container;
+mod evaluate;
+mod node;
+mod process;
+mod run;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use runspan_agent_protocol::{
+    Event as AgentEvent, PhaseEnd, PrepareSteps, Reply, RunPhase, Secret, Stage, StepId, StepResult,
+    StopReason, Variable, Verb, layout,
+};
+use runspan_buildspec::StepAction;
+use runspan_expressions::Value;
+
+use self::action::Loaded;
+use self::node::Machine;
+use super::driver::{Driver, command_failed};
+use super::session::{Interrupt, Session};
+use crate::lifecycle::{PhaseOutcome, next};
+use crate::plan::{Plan, PlannedPhase};
+use crate::steps::{Fixed, Job, JobContexts, JobStatus, Records, Uses, Variables};
+
+/// What a cancelled job's remaining steps may take, as at GitHub.
+const CANCEL_TIME: Duration = Duration::from_secs(300);
+
+/// Why a step goes no further.
+enum Stop {
+    /// It failed; what is to be said of it.
+    Fault(String),
+    /// More than the step ends.
+    Interrupt(Interrupt),
+}
+
+impl From<Interrupt> for Stop {
+    fn from(interrupt: Interrupt) -> Self {
+        match interrupt {
+            Interrupt::Failed(message) => Self::Fault(message),
+            other => Self::Interrupt(other),
+        }
+    }
+}
+
+/// The steps of one phase.
+struct Steps<'a> {
+    driver: &'a mut Driver,
+    session: &'a mut Session,
+    contexts: JobContexts,
+    /// The job is a workflow's, not a buildspec's own.
+    from_host: bool,
+    fixed: Fixed,
+    job: Job,
+    run_as: Option<String>,
+    /// Told with the next request.
+    pending: Vec<AgentEvent>,
+    /// Variables that commands before these steps have set, as far as they were asked for.
+    carried: BTreeMap<String, Option<String>>,
+    loaded: HashMap<String, Arc<Loaded>>,
+    machine: Option<Machine>,
+    /// What earlier parts of actions saved, by position.
+    states: HashMap<u32, Vec<(String, String)>>,
+    /// Steps whose last part is registered.
+    registered: BTreeSet<u32>,
+    /// The first failure, for the phase's context.
+    failure: Option<(String, String)>,
+}
+
+/// Where steps are: in the phase, or in an action.
+struct Frame {
+    /// Whom everything is told of.
+    id: StepId,
+    nested: bool,
+    depth: usize,
+    records: Records,
+    inputs: Option<Value>,
+    /// `env` of the steps around.
+    overlay: Variables,
+    /// What `success()` goes by, in an action.
+    status: JobStatus,
+    /// Members of `github` that say where the action is.
+    action: Vec<(&'static str, String)>,
+    deadline: Option<std::time::Instant>,
+}
+
+impl Driver {
+    /// Runs the steps of a phase, and its `finally` commands.
+    pub(super) async fn run_steps(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+        planned: &PlannedPhase,
+    ) -> Result<PhaseOutcome, Interrupt> {
+        let job = match &self.job {
+            Some(job) => job.clone(),
+            None => self.recorder.job()?.unwrap_or_default(),
+        };
+        let mut steps = Steps::new(self, session, planned, job);
+        let outcome = steps.phase(plan, planned).await;
+        let job = steps.job;
+        let is_cancelled = job.status == JobStatus::Cancelled;
+        self.job = Some(job);
+        let mut outcome = outcome?;
+        if is_cancelled {
+            return Err(Interrupt::Ended(StopReason::Stopped));
+        }
+        if !planned.finally.is_empty() {
+            let run = RunPhase {
+                phase: planned.phase.name().to_owned(),
+                commands: Vec::new(),
+                finally: planned.finally.clone(),
+                run_as: planned.run_as.clone(),
+                succeeding: self.is_succeeding() && outcome == PhaseOutcome::Succeeded,
+            };
+            match session.call(self, Verb::RunPhase(run)).await? {
+                Reply::Phase(PhaseEnd::Succeeded) => {}
+                Reply::Phase(PhaseEnd::Failed { command, exit }) if outcome == PhaseOutcome::Succeeded => {
+                    outcome = command_failed(&command, &exit);
+                }
+                Reply::Phase(PhaseEnd::Failed { .. }) => {}
+                Reply::Phase(PhaseEnd::Ended(reason)) => return Err(Interrupt::Ended(reason)),
+                other => return Err(session.unexpected(&other)),
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+impl<'a> Steps<'a> {
+    fn new(driver: &'a mut Driver, session: &'a mut Session, planned: &PlannedPhase, job: Job) -> Self {
+        let from_host = driver.request.job.is_some();
+        let mut contexts = driver.request.job.clone().unwrap_or_default();
+        contexts.secrets.extend(driver.request.secrets.iter().cloned());
+        let github = github(driver, from_host);
+        let fixed = Fixed::new(&contexts, &github, &runner());
+        let mut job = job;
+        if !driver.is_succeeding() {
+            job.status = job.status.max(JobStatus::Failure);
+        }
+        Self {
+            driver,
+            session,
+            contexts,
+            from_host,
+            fixed,
+            job,
+            run_as: planned.run_as.clone(),
+            pending: Vec::new(),
+            carried: BTreeMap::new(),
+            loaded: HashMap::new(),
+            machine: None,
+            states: HashMap::new(),
+            registered: BTreeSet::new(),
+            failure: None,
+        }
+    }
+
+    async fn phase(&mut self, plan: &Plan, planned: &PlannedPhase) -> Result<PhaseOutcome, Interrupt> {
+        let mut root = self.root_frame();
+        if let Err(stop) = self.begin(&root, planned).await {
+            return self.not_begun(stop).await;
+        }
+        self.pre_steps(&mut root, planned).await?;
+        for (index, step) in (0..).zip(&planned.steps) {
+            root.id = StepId { index, stage: Stage::Main };
+            self.step(&mut root, step).await?;
+        }
+        self.job.steps = std::mem::take(&mut root.records);
+        let mut outcome = self.outcome();
+        if self.is_last(plan, planned, &outcome) {
+            self.post_steps().await?;
+            outcome = self.outcome();
+            self.job_outputs().await?;
+        }
+        self.tell_pending().await?;
+        Ok(outcome)
+    }
+
+    fn root_frame(&self) -> Frame {
+        Frame {
+            id: StepId { index: 0, stage: Stage::Main },
+            nested: false,
+            depth: 0,
+            records: self.job.steps.clone(),
+            inputs: None,
+            overlay: Variables::new(),
+            status: self.job.status,
+            action: Vec::new(),
+            deadline: None,
+        }
+    }
+
+    /// Makes what steps find, and fetches the actions they use.
+    async fn begin(&mut self, root: &Frame, planned: &PlannedPhase) -> Result<(), Stop> {
+        if !self.job.prepared {
+            self.prepare().await?;
+            for (name, text) in self.contexts.env.clone() {
+                let env = self.job.env.clone();
+                let value = self.text(root, &env, &text).await?;
+                self.job.env.insert(name, value);
+            }
+            self.job.prepared = true;
+        }
+        for step in &planned.steps {
+            if let StepAction::Uses { uses, with } = &step.action {
+                let parsed = Uses::parse(uses).map_err(Stop::Fault)?;
+                if !self.is_own_source(&parsed, with) {
+                    self.preload(&parsed, 0).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare(&mut self) -> Result<(), Stop> {
+        let event = self.contexts.github.get("event").cloned().unwrap_or_else(|| serde_json::json!({}));
+        let token = |variable: &&Variable| variable.name.contains("TOKEN");
+        let tokens = self.contexts.action_variables.iter().filter(token);
+        let mask: Vec<Secret> =
+            self.contexts.secrets.iter().chain(tokens).map(|variable| variable.value.clone()).collect();
+        let directories = [
+            layout::STEPS_TEMP.to_owned(),
+            format!("{}/_runner_file_commands", layout::STEPS_TEMP),
+            format!("{}/_github_home", layout::STEPS_TEMP),
+            format!("{}/_github_workflow", layout::STEPS_TEMP),
+            layout::STEPS_TOOLS.to_owned(),
+            layout::STEPS_ACTIONS.to_owned(),
+        ];
+        let order = PrepareSteps {
+            directories: directories.into(),
+            files: vec![(EVENT_FILE.to_owned(), event.to_string())],
+            mask,
+        };
+        self.session.call(self.driver, Verb::PrepareSteps(order)).await?;
+        Ok(())
+    }
+
+    /// Nothing of the phase could run.
+    async fn not_begun(&mut self, stop: Stop) -> Result<PhaseOutcome, Interrupt> {
+        match stop {
+            Stop::Interrupt(interrupt) => Err(interrupt),
+            Stop::Fault(message) => {
+                self.driver.say(self.session, [message.clone()]).await?;
+                self.job.status = self.job.status.after(StepResult::Failure);
+                Ok(PhaseOutcome::failed("CLIENT_ERROR", message))
+            }
+        }
+    }
+
+    fn outcome(&self) -> PhaseOutcome {
+        match &self.failure {
+            None => PhaseOutcome::Succeeded,
+            Some((name, reason)) => PhaseOutcome::failed(
+                "COMMAND_EXECUTION_ERROR",
+                format!("Error while executing command: {name}. Reason: {reason}"),
+            ),
+        }
+    }
+
+    /// Whether no phase with steps follows one that ends so.
+    fn is_last(&self, plan: &Plan, planned: &PlannedPhase, outcome: &PhaseOutcome) -> bool {
+        let follows = next(planned.phase, outcome.status(), planned.on_failure.as_ref(), false);
+        self.job.status == JobStatus::Cancelled
+            || !plan.phases.iter().any(|other| other.phase >= follows && !other.steps.is_empty())
+    }
+
+    /// `outputs` of the job; what holds a secret is left out.
+    async fn job_outputs(&mut self) -> Result<(), Interrupt> {
+        if self.contexts.outputs.is_empty() {
+            return Ok(());
+        }
+        let frame = self.root_frame();
+        let mut given = Vec::new();
+        for (name, text) in self.contexts.outputs.clone() {
+            let env = self.job.env.clone();
+            match self.text(&frame, &env, &text).await {
+                Ok(value) if !value.is_empty() => given.push((name, value)),
+                Ok(_) => {}
+                Err(Stop::Interrupt(interrupt)) => return Err(interrupt),
+                Err(Stop::Fault(message)) => {
+                    self.failure.get_or_insert((format!("output {name} of the job"), message));
+                }
+            }
+        }
+        let texts = given.iter().map(|(_, value)| Secret::new(value.as_str())).collect();
+        let shown = match self.session.call(self.driver, Verb::Mask(texts)).await? {
+            Reply::Texts(texts) => texts,
+            other => return Err(self.session.unexpected(&other)),
+        };
+        let mut outputs = BTreeMap::new();
+        for ((name, value), shown) in given.into_iter().zip(shown) {
+            if shown == value {
+                outputs.insert(name, value);
+            } else {
+                let line = format!("Skip output '{name}' since it may contain secret.");
+                self.driver.say(self.session, [line]).await?;
+            }
+        }
+        self.pending.push(AgentEvent::JobOutputs { outputs });
+        Ok(())
+    }
+
+    async fn tell_pending(&mut self) -> Result<(), Interrupt> {
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.is_empty() {
+            self.session.call(self.driver, Verb::Tell(pending)).await?;
+        }
+        Ok(())
+    }
+
+    /// The build is being stopped: the first time, steps that want to run then still may.
+    fn cancel(&mut self, interrupt: Interrupt) -> Result<(), Interrupt> {
+        match interrupt {
+            Interrupt::Ended(StopReason::Stopped) if self.job.status != JobStatus::Cancelled => {
+                self.job.status = JobStatus::Cancelled;
+                self.session.grant(CANCEL_TIME);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// The file of `github.event`.
+const EVENT_FILE: &str = "/codebuild/output/runner/temp/_github_workflow/event.json";
+
+/// What is known here of `github`.
+fn github(driver: &Driver, from_host: bool) -> Vec<(&'static str, String)> {
+    let mut known = vec![("workspace", driver.dirs.primary.clone()), ("event_path", EVENT_FILE.to_owned())];
+    if from_host {
+        return known;
+    }
+    let build = &driver.build;
+    let location = driver.request.source.location.as_deref().unwrap_or_default();
+    let repository = location.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let repository =
+        repository.map(|(_, path)| path.trim_end_matches('/').trim_end_matches(".git").to_owned());
+    let version = build.source_version.clone().unwrap_or_default();
+    for (name, value) in [
+        ("sha", build.resolved_source_version.clone()),
+        ("ref", Some(version.clone()).filter(|version| version.starts_with("refs/"))),
+        ("ref_name", version.strip_prefix("refs/heads/").map(str::to_owned)),
+        (
+            "repository_owner",
+            repository.as_ref().and_then(|path| path.split_once('/')).map(|(owner, _)| owner.to_owned()),
+        ),
+        ("repository", repository),
+        ("run_id", Some(build.build_number.to_string())),
+        ("run_number", Some(build.build_number.to_string())),
+        ("run_attempt", Some("1".into())),
+        ("job", Some(build.project_name.clone())),
+        ("workflow", Some(build.project_name.clone())),
+        ("actor", Some(build.initiator.clone())),
+        ("event_name", Some("workflow_dispatch".into())),
+        ("server_url", Some("https://github.com".into())),
+        ("api_url", Some("https://api.github.com".into())),
+        ("graphql_url", Some("https://api.github.com/graphql".into())),
+    ] {
+        known.extend(value.map(|value| (name, value)));
+    }
+    known
+}
+
+fn runner() -> Vec<(&'static str, String)> {
+    let machine = crate::steps::Architecture::of_machine(std::env::consts::ARCH);
+    vec![
+        ("os", "Linux".into()),
+        ("arch", machine.map_or(std::env::consts::ARCH, crate::steps::Architecture::name).to_uppercase()),
+        ("name", "runspan".into()),
+        ("environment", "self-hosted".into()),
+        ("temp", layout::STEPS_TEMP.into()),
+        ("tool_cache", layout::STEPS_TOOLS.into()),
+    ]
+}
