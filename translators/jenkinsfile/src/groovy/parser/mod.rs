@@ -26,8 +26,7 @@ const LONGEST: usize = 1 << 20;
 /// Reads a script.
 pub fn parse(source: &str) -> Parsed {
     if source.len() > LONGEST {
-        let message =
-            format!("the script has {} bytes, the limit is {LONGEST} bytes (1 MiB)", source.len());
+        let message = format!("the script has {} bytes, the limit is {LONGEST} bytes (1 MiB)", source.len());
         return Parsed { script: Vec::new(), faults: vec![Fault::new(0, 0, message)] };
     }
     let (tokens, faults) = lexer::tokens(source);
