@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
+use fake_chaos::Chaos;
 use serde_json::{Value, json};
 
 use super::Run;
@@ -57,6 +58,11 @@ impl Aws {
     /// Lets a run find it, as whoever has this access key.
     pub(crate) fn serve(&self, run: Run, key: &str) -> Run {
         serve_at(self.address(), run, key)
+    }
+
+    /// Lets a run find it behind a network that breaks.
+    pub(crate) fn serve_behind(chaos: &Chaos, run: Run, key: &str) -> Run {
+        serve_at(chaos.address(), run, key)
     }
 }
 
