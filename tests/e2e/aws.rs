@@ -257,9 +257,8 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let warns = |faults: Value| {
         aws.faults("wrong", faults);
         let ran = run(&home, aws, "wrong", buildspec, &project);
-        // The profile is for those who have no credentials.
-        let ran = ran.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
-        ran
+        // No other credentials are found, whoever runs the tests.
+        ran.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     };
     let refuses =
         |code: &str| json!([{ "action": "s3:PutObject", "answer": 403, "code": code, "message": "No." }]);
