@@ -13,6 +13,8 @@ use tokio::sync::OnceCell;
 
 /// A service that has not answered a small request by then is asked again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// And one that was sent a file, however slow the line.
+const FILE_TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The account that whoever runs the program has, with one client for each service.
@@ -36,7 +38,8 @@ impl Account {
             let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                 .or_else(ProfileFileRegionProvider::new())
                 .or_else(Region::new(self.region.clone()));
-            let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
+            let timeouts =
+                TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(FILE_TIMEOUT).build();
             aws_config::defaults(BehaviorVersion::latest())
                 .region(region)
                 .timeout_config(timeouts)

@@ -7,11 +7,13 @@ use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 
+use crate::remedy::Cause;
+
 /// A request that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CallError {
     /// The service said no.
-    #[error("{}", refused(.code, .message, .action, .status, .request_id))]
+    #[error("{}", refused(.code, .message, .action, .status, .request_id, .region.as_deref()))]
     Refused {
         /// As in `AccessDeniedException`.
         code: String,
@@ -21,6 +23,8 @@ pub(crate) enum CallError {
         action: &'static str,
         status: u16,
         request_id: String,
+        /// Where it was looked for; of a bucket that is elsewhere, where that is.
+        region: Option<String>,
     },
     /// It did not answer, or not in time, or with nonsense.
     #[error("{action} is not answered: {reason}")]
@@ -41,25 +45,21 @@ pub(crate) enum CallError {
     },
 }
 
-/// As CodeBuild's own SDK words it, with the missing right where the service does not name it.
-fn refused(code: &str, message: &str, action: &str, status: &u16, request_id: &str) -> String {
+/// As CodeBuild's own SDK words it, with what to do where the service does not say it.
+fn refused(
+    code: &str,
+    message: &str,
+    action: &str,
+    status: &u16,
+    request_id: &str,
+    region: Option<&str>,
+) -> String {
     let mut text = format!("{code}: {message}\n\tstatus code: {status}, request id: {request_id}");
-    if is_denied(code) && !message.contains(action) {
-        text.push_str(&format!("\n\tthe credentials need {action}; docs/aws.md has the whole policy"));
+    let cause = Cause::of(code).filter(|cause| *cause != Cause::Denied || !message.contains(action));
+    if let Some(remedy) = cause.and_then(|cause| cause.remedy(action, region)) {
+        text = format!("{text}\n\t{remedy}");
     }
     text
-}
-
-fn is_denied(code: &str) -> bool {
-    matches!(
-        code,
-        "AccessDenied"
-            | "AccessDeniedException"
-            | "AuthorizationError"
-            | "AllAccessDisabled"
-            | "Forbidden"
-            | "403"
-    )
 }
 
 impl CallError {
@@ -77,6 +77,7 @@ impl CallError {
                     action,
                     status,
                     request_id: answer.err().request_id().unwrap_or("none").to_owned(),
+                    region: answer.raw().headers().get("x-amz-bucket-region").map(str::to_owned),
                     code,
                 }
             }
@@ -99,34 +100,26 @@ impl CallError {
         }
     }
 
-    /// Whether the same request may succeed later without anybody doing something about it.
+    /// Whether the same request may succeed later, though nothing of the build or of its project changes.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Refused { code, status, .. } => *status >= 500 || *status == 429 || is_throttled(code),
+            Self::Refused { code, status, .. } => {
+                *status >= 500 || *status == 429 || Cause::of(code).is_some_and(Cause::is_passing)
+            }
+            Self::Unanswered { .. } | Self::NoCredentials { .. } => true,
+        }
+    }
+
+    /// Whether asking again at once may help.
+    pub(crate) fn is_short(&self) -> bool {
+        match self {
+            Self::Refused { code, status, .. } => {
+                *status >= 500 || *status == 429 || Cause::of(code) == Some(Cause::Throttled)
+            }
             Self::Unanswered { .. } => true,
             Self::NoCredentials { .. } => false,
         }
     }
-}
-
-/// Codes of services that are asked too much.
-pub(crate) fn is_throttled(code: &str) -> bool {
-    matches!(
-        code,
-        "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "SlowDown"
-            | "ServiceUnavailable"
-            | "ServiceUnavailableException"
-            | "RequestTimeout"
-            | "RequestTimeoutException"
-            | "LimitExceededException"
-    )
 }
 
 /// An error with everything behind it, each said once.
@@ -147,19 +140,40 @@ pub(crate) fn causes(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_denied_call_names_the_right_that_is_missing() {
-        let refused = |message: &str| CallError::Refused {
-            code: "AccessDenied".into(),
+    fn refused(code: &str, message: &str) -> CallError {
+        CallError::Refused {
+            code: code.into(),
             message: message.into(),
             action: "s3:PutObject",
-            status: 403,
+            status: 400,
             request_id: "r".into(),
-        };
-        let said = refused("Access Denied").to_string();
+            region: Some("eu-west-1".into()),
+        }
+    }
+
+    #[test]
+    fn a_denied_call_names_the_right_that_is_missing() {
+        let said = refused("AccessDenied", "Access Denied").to_string();
         assert!(said.contains("the credentials need s3:PutObject"), "{said}");
-        let said = refused("x is not authorized to perform: s3:PutObject").to_string();
+        let said = refused("AccessDenied", "x is not authorized to perform: s3:PutObject").to_string();
         assert_eq!(said.matches("s3:PutObject").count(), 1, "{said}");
-        assert!(!refused("").is_passing());
+        assert!(!refused("AccessDenied", "").is_passing());
+    }
+
+    #[test]
+    fn what_is_wrong_with_this_machine_does_not_count_against_a_build() {
+        for (code, remedy) in [
+            ("ExpiredToken", "sign in again"),
+            ("InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+            ("RequestTimeTooSkewed", "clock"),
+        ] {
+            let error = refused(code, "");
+            assert!(error.is_passing() && !error.is_short(), "{code}");
+            assert!(error.to_string().contains(remedy), "{error}");
+        }
+        assert!(refused("SlowDown", "").is_short());
+        let elsewhere = refused("PermanentRedirect", "");
+        assert!(!elsewhere.is_passing());
+        assert!(elsewhere.to_string().contains("the bucket is in eu-west-1"), "{elsewhere}");
     }
 }

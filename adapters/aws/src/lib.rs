@@ -12,6 +12,7 @@ mod metrics;
 mod notices;
 mod objects;
 mod permissions;
+mod remedy;
 mod secrets;
 mod signed;
 

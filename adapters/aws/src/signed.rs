@@ -93,7 +93,7 @@ impl Account {
         let mut pause = FIRST_PAUSE;
         for _ in 1..tries {
             match self.send_once(config, service, action, headers, &body).await {
-                Err(error) if error.is_passing() => tokio::time::sleep(pause).await,
+                Err(error) if error.is_short() => tokio::time::sleep(pause).await,
                 result => return result,
             }
             pause *= 2;
@@ -156,6 +156,7 @@ impl Account {
             action,
             status: status.as_u16(),
             request_id,
+            region: Some(region.to_owned()),
         })
     }
 }

@@ -6,11 +6,13 @@ Prints its port, and ends when its standard input does. Beside AWS's APIs it ans
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
                                                              | "throttle" | "expired" | 503}
-                                                             ("lose" does it and says nothing; "times" of them, or by
+                                                             (a number may have a "code" and a "message";
+                                                             "lose" does it and says nothing; "times" of them, or by
                                                              "chance", as in 0.1; the first that applies)
     POST /_requests {"key"}                                  how many requests this access key has signed
 """
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -18,6 +20,7 @@ import io
 import json
 import random
 import re
+import socket
 import socketserver
 import sys
 import threading
@@ -130,6 +133,9 @@ def application(environ, start_response):
         except Exception as error:
             return answer(500, "application/json", json.dumps({"error": repr(error)}).encode())
     service, operation, key, body = request_of(environ)
+    if len(body) < int(environ.get("CONTENT_LENGTH") or 0):
+        # moto would take the half for the whole.
+        raise ConnectionAbortedError
     REQUESTS[key] = REQUESTS.get(key, 0) + 1
     for fault in FAULTS.get(key, []):
         if fault["action"] not in ("*", f"{service}:{operation}"):
@@ -155,7 +161,8 @@ def application(environ, start_response):
             # Done, and nobody is told.
             list(MOTO(environ, lambda *_: None))
             raise ConnectionAbortedError
-        return answer(fault["answer"], *refusal(service, "ServiceUnavailable", "Please reduce your request rate."))
+        code = fault.get("code", "ServiceUnavailable")
+        return answer(fault["answer"], *refusal(service, code, fault.get("message", "Please reduce your request rate.")))
     broken = broken_rule(service, operation, body)
     if broken:
         return answer(400, *refusal(service, *broken))
@@ -166,16 +173,15 @@ class Quiet(WSGIRequestHandler):
     def log(self, *_):
         pass
 
-    def run_wsgi(self):
-        try:
-            super().run_wsgi()
-        except ConnectionAbortedError:
-            self.close_connection = True
-            self.connection.close()
+    def connection_dropped(self, error, environ=None):
+        # werkzeug would go on waiting for the next request.
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 socketserver.ThreadingMixIn.daemon_threads = True
-server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet, passthrough_errors=[ConnectionAbortedError])
+server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port, flush=True)
 sys.stdin.read()

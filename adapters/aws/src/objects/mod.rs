@@ -19,7 +19,7 @@ use crate::permissions::{GET_OBJECT, LIST_BUCKET, PUT_OBJECT};
 /// Objects on their way at the same time.
 const AT_ONCE: usize = 16;
 /// Larger files go in parts.
-const WHOLE: u64 = 16 << 20;
+const WHOLE: u64 = 8 << 20;
 
 /// The buckets of an account.
 #[derive(Debug)]
