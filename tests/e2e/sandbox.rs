@@ -12,4 +12,5 @@ mod journal;
 mod pauses;
 mod source_tree;
 mod sources;
+mod steps;
 mod stopping;
