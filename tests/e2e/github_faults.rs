@@ -40,7 +40,7 @@ fn effects() -> Vec<Effect> {
 /// GitHubs side by side, each with a share of the faults.
 const LANES: usize = 4;
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn whatever_call_fails_each_job_ends_once() {
     let mut cases = Vec::new();
     for call in CALLS {
@@ -52,20 +52,30 @@ async fn whatever_call_fails_each_job_ends_once() {
             tokio::spawn(one_lane(share))
         })
         .collect();
-    let (mut struck, mut lost) = (0, Vec::new());
+    let (mut struck, mut unheard, mut lost) = (0, 0, Vec::new());
     for lane in lanes {
-        let (faults, jobs) = lane.await.unwrap();
-        struck += faults;
-        lost.extend(jobs);
+        let told = lane.await.unwrap();
+        struck += told.struck;
+        unheard += told.unheard;
+        lost.extend(told.lost);
     }
     println!("{struck} faults struck {} jobs; GitHub itself ended those of {lost:?}", cases.len());
-    assert!(struck >= 290, "only {struck} faults");
-    // What GitHub itself must end: a job whose acquisition it does not repeat.
-    assert!(lost.iter().all(|case| case.starts_with("acquirejob")), "{lost:?}");
+    assert!(struck >= 280, "only {struck} faults");
+    // What GitHub itself must end: jobs whose acquisition was not heard of, which it does not repeat.
+    assert!(lost.len() <= unheard, "{unheard} acquisitions were not heard of, but {lost:?}");
 }
 
-/// One job for each fault; the number of faults, and the jobs that did not succeed.
-async fn one_lane(cases: Vec<(&'static str, Effect)>) -> (usize, Vec<String>) {
+struct Told {
+    /// Faults in all.
+    struck: usize,
+    /// Acquisitions of which the runner did not hear.
+    unheard: usize,
+    /// Jobs that did not succeed.
+    lost: Vec<String>,
+}
+
+/// One job for each fault.
+async fn one_lane(cases: Vec<(&'static str, Effect)>) -> Told {
     let bench = Bench::registered(Settings { lock: Duration::from_secs(6), ..quick() }).await;
     let _serving = bench.serve();
     let mut lost = Vec::new();
@@ -76,8 +86,16 @@ async fn one_lane(cases: Vec<(&'static str, Effect)>) -> (usize, Vec<String>) {
             lost.push(format!("{call} {effect:?}"));
         }
     }
-    let struck = bench.github.read(|github| github.calls.iter().filter(|call| call.fault.is_some()).count());
-    (struck, lost)
+    bench.github.read(|github| {
+        let faulty = || github.calls.iter().filter(|call| call.fault.is_some());
+        let is_unheard = |fault: &str| {
+            ["LoseAnswer", "StatusAfter", "CutAnswer", "Twice"].iter().any(|name| fault.starts_with(name))
+        };
+        let unheard = faulty()
+            .filter(|call| call.path.contains("acquirejob") && call.fault.as_deref().is_some_and(is_unheard))
+            .count();
+        Told { struck: faulty().count(), unheard, lost }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
