@@ -41,6 +41,7 @@ impl Steps<'_> {
         process: Process,
     ) -> Result<Finished, Stop> {
         let (environment, defaults) = self.variables(frame, env, &process);
+        let is_action = process.is_action;
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
         let order = RunStep {
             tell: std::mem::take(&mut self.pending),
@@ -69,7 +70,10 @@ impl Steps<'_> {
         let failure = match &report.exit {
             Exit::Status(0) => report.faults.first().cloned(),
             Exit::Status(status) => {
-                self.annotate(frame, &format!("Process completed with exit code {status}."));
+                // An action says itself what went wrong.
+                if !is_action {
+                    self.annotate(frame, &format!("Process completed with exit code {status}."));
+                }
                 Some(format!("exit status {status}"))
             }
             other => {
