@@ -242,3 +242,39 @@ phases:
         .printed(&["error: a.c:3: broken", "warning: b.c:4: odd"])
         .did_not_print("unseen (");
 }
+
+#[test]
+fn a_workflow_whose_action_only_we_can_run_runs() {
+    if !SANDBOX || !has_node() {
+        return;
+    }
+    let Some(home) = home() else { return };
+    let workflow = r#"on: push
+env: { LEVEL: high }
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - id: tool
+        uses: ./tool
+        with: { level: "${{ env.LEVEL }}" }
+      - if: steps.tool.outputs.found == '2' && success()
+        run: echo "found ${{ steps.tool.outputs.found }} on $LEVEL"
+      - { run: exit 3, continue-on-error: true }
+      - if: failure()
+        run: echo not this
+"#;
+    let script = "const fs = require('fs'); console.log('level ' + process.env.INPUT_LEVEL);\n\
+                  fs.appendFileSync(process.env.GITHUB_OUTPUT, 'found=2\\n');";
+    let action = "inputs: { level: { required: true } }\nruns: { using: node20, main: tool.js }\n";
+    let source = home.source(
+        "workflow",
+        [(".github/workflows/ci.yml", workflow), ("tool/action.yml", action), ("tool/tool.js", script)],
+    );
+    on_this_machine(&home, &source.join(".github/workflows/ci.yml"))
+        .finish()
+        .exited(0)
+        .printed(&["level high\n", "\nfound 2 on high\n"])
+        .did_not_print("\nnot this");
+}
