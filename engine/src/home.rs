@@ -55,13 +55,18 @@ impl Home {
     /// Those of the file system.
     pub fn install_agent(&self, version: &str, binary: &[u8]) -> io::Result<PathBuf> {
         let path = self.root.join(format!("agent-{version}"));
-        if fs::metadata(&path).is_ok_and(|found| found.len() == binary.len() as u64) {
+        let is_there = || fs::metadata(&path).is_ok_and(|found| found.len() == binary.len() as u64);
+        if is_there() {
             return Ok(path);
         }
         let temporary = self.root.join(format!(".agent-{}", uuid::Uuid::new_v4()));
         fs::write(&temporary, binary)?;
         fs::set_permissions(&temporary, fs::Permissions::from_mode(0o755))?;
-        fs::rename(&temporary, &path)?;
+        // One that another process put there meanwhile may be mounted already, so it is not replaced.
+        match fs::hard_link(&temporary, &path) {
+            Err(_) if !is_there() => fs::rename(&temporary, &path)?,
+            _ => fs::remove_file(&temporary)?,
+        }
         Ok(path)
     }
 }

@@ -126,7 +126,8 @@ impl Live {
             Event::CommandStarted { command, .. } => {
                 now.command = command.lines().next().unwrap_or_default().to_owned();
             }
-            Event::CommandEnded { .. } => now.command.clear(),
+            Event::StepStarted { name, .. } => name.clone_into(&mut now.command),
+            Event::CommandEnded { .. } | Event::StepEnded { .. } => now.command.clear(),
             Event::Paused { .. } => "paused".clone_into(&mut now.command),
             Event::Sample(sample) => {
                 now.usage = usage(now.sample, (event.time, *sample));

@@ -7,3 +7,4 @@ mod github_bench;
 mod github_crash;
 mod github_faults;
 mod github_flow;
+mod github_workflows;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use fake_github::model::{Conclusion, Moment, StepConclusion};
+use fake_github::model::{Conclusion, Moment, Push, StepConclusion};
 use rustix::process::Signal;
 
 use crate::github_bench::{Bench, quick, workflow};
@@ -83,7 +83,7 @@ async fn a_matrix_runs_and_everything_is_reported() {
     // Of a step's own log each line has its time, and it is that step's alone.
     let second = debian.steps_in_order()[2].id;
     let own = bench.github.read(|github| github.step_log(debian.id, second)).unwrap();
-    assert!(own.starts_with('\u{feff}') && own.lines().all(|line| line.contains("Z ")), "{own}");
+    assert!(own.lines().all(|line| line.contains("Z ")), "{own}");
     assert!(!own.contains("hello") && own.contains("the key is"), "{own}");
     assert_eq!(bench.violations(), Vec::<String>::new());
 }
@@ -185,5 +185,90 @@ async fn many_jobs_go_through_few_slots() {
     for run in runs {
         assert_eq!(bench.conclusion(run).await, Conclusion::Success, "{}", bench.said());
     }
+    assert_eq!(bench.violations(), Vec::<String>::new());
+}
+
+/// What steps tell each other and the job, and how a job goes on after a failure.
+const STEPS: &str = "
+on: push
+env:
+  WHO: ${{ github.repository_owner }}
+jobs:
+  first:
+    runs-on: self-hosted
+    outputs:
+      answer: ${{ steps.sum.outputs.answer }}
+      hidden: ${{ secrets.KEY }}
+    steps:
+      - id: sum
+        run: |
+          echo answer=$((6*7)) >> $GITHUB_OUTPUT
+          echo CARRIED=yes >> $GITHUB_ENV
+          echo '# Summary of the first' >> $GITHUB_STEP_SUMMARY
+      - name: Says ${{ steps.sum.outputs.answer }} to ${{ env.WHO }}
+        run: |
+          echo \"carried $CARRIED for $WHO\"
+          echo '::warning file=src/a.c,line=3::look here'
+          echo '::add-mask::open-sesame'
+          echo 'then open-sesame'
+      - id: fails
+        continue-on-error: true
+        run: exit 3
+      - if: steps.fails.outcome == 'failure'
+        run: echo \"outcome was ${{ steps.fails.outcome }}, conclusion ${{ steps.fails.conclusion }}\"
+      - if: failure()
+        run: echo never
+  second:
+    needs: first
+    runs-on: self-hosted
+    steps:
+      - uses: octo/greet@v1
+        with:
+          who: ${{ needs.first.outputs.answer }}
+      - run: test '${{ needs.first.result }}' = success
+";
+
+const GREET: &str = "
+name: Greet
+inputs:
+  who: {required: true}
+runs:
+  using: composite
+  steps:
+    - run: echo \"greetings ${{ inputs.who }}\"
+      shell: bash
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_have_githubs_semantics() {
+    let bench = Bench::registered(quick()).await;
+    bench.github.change(|github| {
+        let secrets = &mut github.repositories.get_mut("octo/hello").unwrap().secrets;
+        secrets.insert("KEY".into(), "hush-hush-4711".into());
+        let push = Push::new("octo/greet", [("action.yml", GREET)]).to("refs/tags/v1");
+        github.push(&push).unwrap();
+    });
+    let _serving = bench.serve();
+    let run = bench.push(STEPS);
+    assert_eq!(bench.conclusion(run).await, Conclusion::Success, "{}", bench.said());
+    let jobs = bench.jobs(run);
+    let [first, second] = jobs.as_slice() else { panic!("{jobs:?}") };
+    let log = bench.log(first);
+    assert_eq!(first.outputs.get("answer").map(|output| output.value.as_str()), Some("42"), "{log}");
+    assert!(!first.outputs.contains_key("hidden"));
+    for text in ["carried yes for octo", "then ***", "outcome was failure, conclusion success"] {
+        assert!(log.contains(text), "{text}: {log}");
+    }
+    let steps = first.steps_in_order();
+    assert_eq!(steps[2].name, "Says 42 to octo");
+    let conclusions: Vec<_> = steps[1..6].iter().map(|step| step.conclusion).collect();
+    use StepConclusion::{Skipped, Success};
+    assert_eq!(conclusions, [Success, Success, Success, Success, Skipped]);
+    let summary = bench.github.read(|github| github.summary(first.id, steps[1].id));
+    assert_eq!(summary.as_deref().map(str::trim), Some("# Summary of the first"));
+    let warning = first.annotations.iter().find(|annotation| annotation.level == "warning").unwrap();
+    assert_eq!((warning.path.as_deref(), warning.start_line), (Some("src/a.c"), 3));
+    let log = bench.log(second);
+    assert!(log.contains("greetings 42"), "{log}");
     assert_eq!(bench.violations(), Vec::<String>::new());
 }

@@ -17,4 +17,5 @@ mod journal;
 mod pauses;
 mod source_tree;
 mod sources;
+mod steps;
 mod stopping;

@@ -14,4 +14,5 @@ mod journal;
 mod pauses;
 mod source_tree;
 mod sources;
+mod steps;
 mod stopping;

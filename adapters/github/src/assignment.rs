@@ -101,7 +101,7 @@ impl Assignment {
 
     async fn acquire(self, offer: JobOffer) -> Result<Option<Ready>, RunnerError> {
         let Tools { client, oauth, place, .. } = &self.tools;
-        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
+        let backoff = Backoff::new(Duration::from_millis(300), Duration::from_secs(15));
         let until = Instant::now() + ACQUIRE_PATIENCE;
         let acquired = persist(backoff, until, || RunService::acquire(client, oauth, &offer)).await;
         let job = match acquired {
@@ -281,7 +281,7 @@ impl Ready {
         let name = &self.job.display_name;
         let how = self.completion.conclusion.name();
         if !self.lost {
-            let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
+            let backoff = Backoff::new(Duration::from_millis(300), Duration::from_secs(15));
             let until = Instant::now() + COMPLETE_PATIENCE;
             let told = persist(backoff, until, || service.complete(&self.completion)).await;
             match told {

@@ -65,6 +65,14 @@ pub enum GitHubError {
         /// GitHub's own words.
         reason: String,
     },
+    /// An action that a job uses and that is not there.
+    #[error("{reason} ({action})")]
+    Action {
+        /// `owner/name@version`.
+        action: String,
+        /// GitHub's own words.
+        reason: String,
+    },
     /// This machine's clock differs from GitHub's.
     #[error("this machine's clock is wrong: {reason}; set it, for example with NTP")]
     ClockSkew {

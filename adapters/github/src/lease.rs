@@ -31,7 +31,7 @@ impl Lease {
     /// # Errors
     /// When the job cannot be kept from the start.
     pub(crate) async fn take(service: RunService) -> Result<Self, GitHubError> {
-        let quick = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+        let quick = Backoff::new(Duration::from_millis(300), Duration::from_secs(10));
         let until = persist(quick, Instant::now() + FIRST_PATIENCE, || service.renew()).await?;
         let (tell, lost) = watch::channel(None);
         let task = tokio::spawn(async move {
@@ -63,7 +63,7 @@ async fn keep(service: &RunService, mut until: Timestamp) -> String {
     loop {
         tokio::time::sleep(pause(until)).await;
         let left = left(until) + GRACE;
-        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
+        let backoff = Backoff::new(Duration::from_millis(300), Duration::from_secs(15));
         match persist(backoff, Instant::now() + left, || service.renew()).await {
             Ok(next) => until = next,
             Err(error) => return error.to_string(),

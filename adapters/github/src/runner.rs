@@ -121,7 +121,7 @@ impl Runner {
             cancelled: watch::Sender::new(None),
             shutdown,
             current: None,
-            skipped: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+            skipped: Backoff::new(Duration::from_millis(500), Duration::from_secs(60)),
         })
     }
 
@@ -263,20 +263,25 @@ impl Runner {
             self.pause(CANCEL_PAUSE).await;
             return Ok(());
         }
-        if self.skipped.failures() > 1 {
-            let wait = self.skipped.next(None);
-            self.pause(wait).await;
-        }
         self.tools.disk(self.tools.place.write_job(&JobRecord::Offered { offer: offer.clone() }))?;
         if offer.should_acknowledge
             && let Err(GitHubError::JobGone { reason }) = self.broker.acknowledge(session, &offer).await
         {
             self.tools.note(&format!("a job was offered that is gone: {reason}"));
-            self.skipped.next(None);
-            return self.tools.disk(self.tools.place.forget_job());
+            self.tools.disk(self.tools.place.forget_job())?;
+            self.skip().await;
+            return Ok(());
         }
         self.begin(JobRecord::Offered { offer });
         Ok(())
+    }
+
+    /// A job could not be had; after the second in a row others get the chance first.
+    async fn skip(&mut self) {
+        let wait = self.skipped.next(None);
+        if self.skipped.failures() > 1 {
+            self.pause(wait).await;
+        }
     }
 
     /// The job's task is over: completes the job. Whether there was one.
@@ -307,7 +312,7 @@ impl Runner {
                 Ok(true)
             }
             None => {
-                self.skipped.next(None);
+                self.skip().await;
                 Ok(false)
             }
         }

@@ -49,8 +49,13 @@ impl Scope {
         }
         url.set_query(None);
         url.set_fragment(None);
-        let parts: Vec<&str> =
-            url.path().trim_end_matches(".git").split('/').filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = url
+            .path()
+            .trim_end_matches('/')
+            .trim_end_matches(".git")
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect();
         let entity = match parts.as_slice() {
             ["enterprises", name] => Entity::Enterprise((*name).to_owned()),
             ["orgs" | "organizations", name] | [name] => Entity::Organization((*name).to_owned()),

@@ -226,6 +226,8 @@ fn take_line<'a>(rest: &mut &'a str) -> (&'a str, bool) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
@@ -264,6 +266,22 @@ mod tests {
             ("A<<E", "Invalid value. EOF marker missing new line."),
         ] {
             assert_eq!(pairs(text), Err(fault.to_owned()), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            pairs in prop::collection::vec(("[A-Za-z_.-]{1,8}", "[ -~äß\\n]{0,40}"), 0..6),
+            noise in "\\PC{0,60}",
+        ) {
+            let mut text = String::new();
+            for (name, value) in &pairs {
+                text.push_str(&format!("{name}<<END-0f3a\n{value}\nEND-0f3a\n"));
+            }
+            prop_assert_eq!(parse(&text), Ok(pairs));
+            // Whatever a step writes, nothing panics.
+            drop(parse(&noise));
         }
     }
 

@@ -360,6 +360,8 @@ fn may_become_command(start: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[derive(Default)]
@@ -432,6 +434,33 @@ mod tests {
         let single: Vec<String> = text.chars().map(String::from).collect();
         let single: Vec<&str> = single.iter().map(String::as_str).collect();
         assert_eq!(filtered(step(), &single).2, whole.2);
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_the_output_changes_no_effect(
+            lines in prop::collection::vec(
+                prop_oneof![
+                    "[ -~]{0,12}",
+                    "::(set-output|save-state|error|warning|group|stop-commands|x)( name=[a-c])?::[ -~]{0,6}",
+                    "  ::add-mask::[a-z]{4}",
+                ],
+                0..8,
+            ),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            // A command in the old form is seen in the middle of a line only when the line comes at once.
+            let text = lines.join("\n").replace("##[", "#");
+            let whole = filtered(step(), &[&text]);
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            at.extend([0, text.len()]);
+            at.sort_unstable();
+            let pieces: Vec<&str> = at.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            let cut = filtered(step(), &pieces);
+            prop_assert_eq!(cut.0, whole.0);
+            prop_assert_eq!(cut.2, whole.2);
+            prop_assert_eq!((cut.1.masked, cut.1.told), (whole.1.masked, whole.1.told));
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct JobContexts {
     /// `secrets` and `github.token` (under the name `github_token`); masked, and never written down.
     #[serde(skip)]
     pub secrets: Vec<Variable>,
+    /// The names of [`Self::secrets`], which are written down: expressions that ask for one whose value is gone fail.
+    pub secret_names: Vec<String>,
     /// Variables of every step that no expression sees, such as those of the service's own interfaces; masked where
     /// their name says `TOKEN`, and never written down.
     #[serde(skip)]
@@ -41,6 +43,15 @@ pub struct JobContexts {
     pub outputs: IndexMap<String, String>,
     /// Where the archives of actions are, by `owner/name@ref`, when the host has told.
     pub actions: IndexMap<String, ActionArchive>,
+}
+
+impl JobContexts {
+    /// The name of a secret whose value is gone, as when another process goes on with the build.
+    pub(crate) fn lost_secret(&self) -> Option<&str> {
+        let is_lost =
+            |name: &&String| self.secrets.iter().all(|secret| !secret.name.eq_ignore_ascii_case(name));
+        self.secret_names.iter().find(is_lost).map(String::as_str)
+    }
 }
 
 /// `defaults.run`.

@@ -121,6 +121,8 @@ impl Driver {
         );
         let mut mask: Vec<_> = secrets.iter().map(|variable| variable.value.clone()).collect();
         mask.extend(self.request.masks.iter().cloned());
+        let of_job = self.request.job.iter().flat_map(|job| &job.secrets);
+        mask.extend(of_job.map(|variable| variable.value.clone()));
         // Access keys are masked wherever they come from.
         let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
         mask.extend(

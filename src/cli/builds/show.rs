@@ -6,8 +6,10 @@ use clap::Args;
 use jiff::Timestamp;
 use runspan_engine::batch::BuildBatch;
 use runspan_engine::build::Build;
-use runspan_engine::journal::{Journal, Stored, StoredDelivery};
+use runspan_engine::journal::{Journal, Stored, StoredDelivery, StoredEvent};
 use runspan_engine::lifecycle::BuildPhase;
+use runspan_engine::steps::{StepRecord, steps_of};
+use serde::Serialize;
 
 use super::{Format, find, is_orphan};
 use crate::console::{self, duration, table};
@@ -71,9 +73,12 @@ pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> 
     let text = match (find(journal, &args.build), args.format) {
         (Ok(stored), Format::Human) => {
             human(&stored, is_orphan(journal, &stored))
+                + &steps_for_people(&steps(journal, &stored)?)
                 + &waiting(&journal.deliveries(stored.build.id.uuid())?)
         }
-        (Ok(stored), Format::Json) => json(&stored.build)?,
+        (Ok(stored), Format::Json) => {
+            json(&WithSteps { steps: steps(journal, &stored)?, build: &stored.build })?
+        }
         (Err(unknown), format) => match (journal.find_batch(&args.build)?, format) {
             (Some(batch), Format::Human) => batch_for_people(&batch),
             (Some(batch), Format::Json) => json(&batch)?,
@@ -82,6 +87,62 @@ pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> 
     };
     console::print(&text);
     Ok(Exit::Success)
+}
+
+/// A record, and what its steps have come to.
+#[derive(Serialize)]
+struct WithSteps<'a> {
+    #[serde(flatten)]
+    build: &'a Build,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<StepRecord>,
+}
+
+fn steps(journal: &Journal, stored: &Stored) -> Result<Vec<StepRecord>, Failure> {
+    let mut all = Vec::new();
+    loop {
+        let more = journal.events(stored.build.id.uuid(), all.len() as u64)?;
+        if more.is_empty() {
+            return Ok(steps_of(all.iter().map(|stored: &StoredEvent| &stored.event)));
+        }
+        all.extend(more);
+    }
+}
+
+fn steps_for_people(steps: &[StepRecord]) -> String {
+    if steps.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let result = match (step.outcome, step.conclusion) {
+                (Some(outcome), Some(conclusion)) if outcome != conclusion => {
+                    format!("{}, tolerated", outcome.name())
+                }
+                (Some(outcome), _) => outcome.name().to_owned(),
+                (None, _) => "running".to_owned(),
+            };
+            #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+            let took = duration(step.duration_ms as f64 / 1000.0);
+            [step.phase.name().to_owned(), result, took, step.name.clone()]
+        })
+        .collect();
+    let mut text = format!("\n{}", table(["PHASE", "RESULT", "TOOK", "STEP"], &rows));
+    for step in steps {
+        for annotation in &step.annotations {
+            let place = annotation.file.as_deref().map_or_else(String::new, |file| {
+                let line = annotation.line.map_or_else(String::new, |line| format!(":{line}"));
+                format!("{file}{line}: ")
+            });
+            let message = annotation.message.replace('\n', "\n  ");
+            let _ = writeln!(text, "{}: {place}{message} ({})", annotation.level.name(), step.name);
+        }
+    }
+    for step in steps.iter().filter(|step| !step.summary.is_empty()) {
+        let _ = writeln!(text, "\nSummary of {}\n\n{}", step.name, step.summary.trim_end());
+    }
+    text
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {

@@ -1,13 +1,15 @@
 //! A job's message as a request for a build.
 
+use std::collections::BTreeMap;
+
 use runspan_actions::message::{self, Hidden, Job, StepInfo, StepKind};
 use runspan_agent_protocol::{Secret, Variable};
 use runspan_buildspec::{Comments, write};
 use runspan_engine::RootFs;
 use runspan_engine::project::{Project, ProjectSource, SourceType, project_name_from};
 use runspan_engine::request::{BuildRequest, BuildspecChoice, Grants};
-use runspan_engine::steps::{Defaults as StepDefaults, JobContexts};
-use runspan_github::{ENVIRONMENT_URL, JobMessage, Outline, OutlinedStep};
+use runspan_engine::steps::{ActionArchive, Defaults as StepDefaults, JobContexts};
+use runspan_github::{ENVIRONMENT_URL, FoundAction, JobMessage, Outline, OutlinedStep};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,6 +21,44 @@ const LONGEST: u64 = 2160 * 60;
 /// Reads a job's message.
 pub(super) fn read(job: &JobMessage) -> Result<Job, String> {
     message::read(&job.message).map_err(|error| error.to_string())
+}
+
+/// The actions of repositories that a job uses: `owner/name` and version.
+pub(super) fn actions(job: &Job) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for step in &job.steps {
+        if let StepKind::Action { name, reference } = &step.kind {
+            let repository: Vec<&str> = name.splitn(3, '/').take(2).collect();
+            let wanted = (repository.join("/"), reference.clone());
+            if !all.contains(&wanted) {
+                all.push(wanted);
+            }
+        }
+    }
+    all
+}
+
+/// The job's own token.
+pub(super) fn token(job: &Job) -> Option<Secret> {
+    let is_it = |(name, _): &&(String, Hidden)| name.eq_ignore_ascii_case("github_token");
+    job.secrets.iter().find(is_it).map(|(_, token)| Secret::new(token.reveal()))
+}
+
+/// Where the actions of a request are; those without a login of their own are had with the job's.
+pub(super) fn with_actions(
+    request: &mut BuildRequest,
+    found: BTreeMap<String, FoundAction>,
+    token: Option<Secret>,
+) {
+    if let Some(contexts) = &mut request.job {
+        contexts.actions = found
+            .into_iter()
+            .map(|(key, action)| {
+                let FoundAction { sha, url, token: own } = action;
+                (key, ActionArchive { sha, url, token: own.or_else(|| token.clone()) })
+            })
+            .collect();
+    }
 }
 
 /// What the service and its pages need of the steps.

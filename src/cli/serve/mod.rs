@@ -57,7 +57,7 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
         host_network: args.host_network,
         cache_dir: session.journal.home().cache(),
     };
-    let builder = Arc::new(Builder::new(&session, defaults));
+    let builder = Arc::new(Builder::new(&session, defaults)?);
     let mut signals = Signals::new()?;
     let shutdown = watch::Sender::new(Shutdown::No);
     let notes: Notes = Arc::new(|text| console::note(&text));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use runspan_actions::message::Job;
 use runspan_engine::journal::Journal;
 use runspan_engine::{BuildHandle, Control, EngineError, Supervisor};
-use runspan_github::{JobMessage, Registration, Stop, Work, Workshop};
+use runspan_github::{GitHubError, JobMessage, Launch, Registration, Stop, Work, Workshop};
 
 use super::feed::feed;
 use super::job;
@@ -25,12 +25,18 @@ pub(super) struct Defaults {
 pub(super) struct Builder {
     journal: Arc<Journal>,
     supervisor: Supervisor,
+    launch: Launch,
     defaults: Defaults,
 }
 
 impl Builder {
-    pub(super) fn new(session: &Session, defaults: Defaults) -> Self {
-        Self { journal: Arc::clone(&session.journal), supervisor: session.supervisor.clone(), defaults }
+    pub(super) fn new(session: &Session, defaults: Defaults) -> Result<Self, GitHubError> {
+        Ok(Self {
+            journal: Arc::clone(&session.journal),
+            supervisor: session.supervisor.clone(),
+            launch: Launch::new()?,
+            defaults,
+        })
     }
 
     /// The build of a job that a process before this one began but did not note.
@@ -83,7 +89,10 @@ impl Workshop for Builder {
         if let Some(build) = self.begun(&initiator)? {
             return self.go_on(&job, &build);
         }
-        let request = job::request(&job, &initiator, &self.defaults)?;
+        let mut request = job::request(&job, &initiator, &self.defaults)?;
+        let found =
+            self.launch.resolve(message, &job::actions(&job)).await.map_err(|error| error.to_string())?;
+        job::with_actions(&mut request, found, job::token(&job));
         let handle = self.supervisor.start(request).map_err(|error| error.to_string())?;
         Ok(self.work(handle, &job))
     }

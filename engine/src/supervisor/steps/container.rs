@@ -221,4 +221,48 @@ mod tests {
         assert!(script.ends_with(" --entrypoint '/x y' 'a b' 'it'\\''s $HOME'\n"), "{script}");
         assert!(script.contains(" -e 'INPUT_A-B' "), "{script}");
     }
+
+    /// What a `docker` in the build is called with.
+    fn called(run: &Run, works: bool) -> (bool, String) {
+        let place = tempfile::tempdir().unwrap();
+        let docker = place.path().join("docker");
+        let text = format!("#!/bin/sh\n{works}; ok=$?\nfor a in \"$@\"; do echo \"<$a>\"; done\nexit $ok\n");
+        std::fs::write(&docker, text).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&docker, executable).unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-ec", &run.script()])
+            .env("PATH", format!("{}:/usr/bin:/bin", place.path().display()))
+            .envs([
+                ("GITHUB_OUTPUT", "/t/_runner_file_commands/set_output_7"),
+                ("GITHUB_WORKSPACE", "/s r c"),
+            ])
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).replace('\n', ""))
+    }
+
+    #[test]
+    fn an_engine_is_called_as_github_calls_it() {
+        let run = Run {
+            image: "runspan-action:b-1".into(),
+            built_from: Some(("Dockerfile".into(), "/a/b".into())),
+            entrypoint: None,
+            args: vec!["x y".into(), String::new()],
+            names: vec!["INPUT_WHO".into()],
+        };
+        let (ended_well, calls) = called(&run, true);
+        assert!(ended_well, "{calls}");
+        for part in [
+            "<build><-t><runspan-action:b-1><-f></a/b/Dockerfile></a/b>",
+            "<run><--rm><--workdir></github/workspace><-e><INPUT_WHO>",
+            "<-e><GITHUB_OUTPUT=/github/file_commands/set_output_7>",
+            "<-v></s r c:/github/workspace>",
+            "<runspan-action:b-1><x y><>",
+        ] {
+            assert!(calls.contains(part), "{part} is not in {calls}");
+        }
+        let (ended_well, calls) = called(&run, false);
+        assert!(!ended_well && calls.contains("::error::This step runs a container"), "{calls}");
+    }
 }

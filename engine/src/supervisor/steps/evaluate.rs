@@ -33,8 +33,11 @@ impl Steps<'_> {
         template: &Template,
     ) -> Result<Value, Stop> {
         self.ask_for_carried(env, template).await?;
-        if template.contexts().iter().any(|name| name == "secrets")
-            && let Some(name) = self.driver.request.lost_secret()
+        let asks = |context: &str| template.contexts().iter().any(|name| name == context);
+        let lost = self.contexts.lost_secret().or_else(|| self.driver.request.lost_secret());
+        if let Some(name) = lost
+            && (asks("secrets")
+                || (asks("github") && self.from_host && name.eq_ignore_ascii_case("github_token")))
         {
             return Err(Stop::Fault(format!(
                 "the value of the secret {name} is not kept: run the build again"

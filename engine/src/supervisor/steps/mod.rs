@@ -70,6 +70,8 @@ struct Steps<'a> {
     states: HashMap<u32, Vec<(String, String)>>,
     /// Steps whose last part is registered.
     registered: BTreeSet<u32>,
+    /// A process was ended because the time of its step, or of one around it, was over.
+    timed_out: bool,
     /// The first failure, for the phase's context.
     failure: Option<(String, String)>,
 }
@@ -159,6 +161,7 @@ impl<'a> Steps<'a> {
             machine: None,
             states: HashMap::new(),
             registered: BTreeSet::new(),
+            timed_out: false,
             failure: None,
         }
     }

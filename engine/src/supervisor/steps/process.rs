@@ -41,7 +41,11 @@ impl Steps<'_> {
         process: Process,
     ) -> Result<Finished, Stop> {
         let (environment, defaults) = self.variables(frame, env, &process);
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
+        let is_action = process.is_action;
+        let left = |deadline: Instant| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            left.as_secs() + u64::from(left.subsec_nanos() > 0)
+        };
         let order = RunStep {
             tell: std::mem::take(&mut self.pending),
             step: Some(frame.id),
@@ -52,7 +56,7 @@ impl Steps<'_> {
             defaults,
             working_directory: process.directory,
             run_as: self.run_as.clone(),
-            timeout_seconds: process.deadline.map(left),
+            timeout_seconds: process.deadline.map(left).map(|seconds| seconds.max(1)),
             may_fail: process.may_fail,
         };
         let begin = self.driver.recorder.follow().borrow().log;
@@ -66,10 +70,14 @@ impl Steps<'_> {
             Exit::Ended(reason) => return Err(Interrupt::Ended(*reason).into()),
             _ => false,
         };
+        self.timed_out |= timed_out;
         let failure = match &report.exit {
             Exit::Status(0) => report.faults.first().cloned(),
             Exit::Status(status) => {
-                self.annotate(frame, &format!("Process completed with exit code {status}."));
+                // An action says itself what went wrong.
+                if !is_action {
+                    self.annotate(frame, &format!("Process completed with exit code {status}."));
+                }
                 Some(format!("exit status {status}"))
             }
             other => {

@@ -167,7 +167,7 @@ impl Steps<'_> {
             }
             StepAction::Uses { uses, with } => self.uses(frame, running, step, uses, with).await?,
         };
-        if done.outcome == StepResult::Failure && running.deadline.is_some_and(|end| end <= Instant::now()) {
+        if minutes > 0 && std::mem::take(&mut self.timed_out) {
             let message = format!("The action '{}' has timed out after {minutes} minutes.", running.name);
             self.annotate(frame, &message);
             return Ok(Done { reason: Some(message), ..done });

@@ -332,7 +332,7 @@ impl Draft {
             if let StepAction::Uses { uses, .. } = &step.action {
                 comments.items.insert(
                     format!("phases.build.steps[{}]", steps.len()),
-                    format!("TO DO: the action {uses} has no equivalent; write commands in its place"),
+                    format!("Only runspan runs this: CodeBuild has nothing like the action {uses}"),
                 );
             }
             steps.push(step);

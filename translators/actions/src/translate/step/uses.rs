@@ -301,11 +301,14 @@ impl Maker<'_, '_> {
         let action = StepAction::Uses { uses: name.clone(), with: values };
         let mut findings = Findings::default();
         frame.piece.step = Some(self.engine_step(step, action, &frame, None, scene, &mut findings));
-        let bound = native::bound_to_github(name.split('@').next().unwrap_or_default());
-        let reason = bound.unwrap_or(
-            "kept as a step; CodeBuild has nothing of the kind, and runspan does not run actions yet: write commands",
-        );
-        ledger.manual(&uses.field, reason, None);
+        match native::bound_to_github(name.split('@').next().unwrap_or_default()) {
+            Some(reason) => ledger.manual(&uses.field, reason, None),
+            None => ledger.approximate(
+                &uses.field,
+                "a step that runspan runs itself",
+                "CodeBuild runs no actions: for it, write commands",
+            ),
+        }
         if let Some(id) = frame.id {
             scene.steps.insert(id.to_ascii_lowercase(), Outputs::Engine);
         }
