@@ -96,6 +96,13 @@ macro_rules! failures {
 
 failures!(runspan_engine::ExecutorError, runspan_engine::journal::JournalError);
 
+impl From<runspan_github::GitHubError> for Failure {
+    fn from(error: runspan_github::GitHubError) -> Self {
+        let failure = Self::of(&error);
+        if error.is_passing() { failure } else { failure.exit(Exit::BadInput) }
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let failure = Self::of(&error);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use runspan_agent_protocol::Variable;
+use runspan_agent_protocol::{Secret, Variable};
 use serde::{Deserialize, Serialize};
 
 use crate::build::AutoRetry;
@@ -32,6 +32,9 @@ pub struct BuildRequest {
     /// Variables whose values are masked wherever they appear; they beat all others, and are never written down.
     #[serde(skip)]
     pub secrets: Vec<Variable>,
+    /// Values that are masked wherever they appear, though no variable holds them; never written down.
+    #[serde(skip)]
+    pub masks: Vec<Secret>,
     /// The names of [`Self::secrets`], which are written down.
     pub secret_names: Vec<String>,
     /// `privilegedModeOverride`. Privileged mode is also never given without [`Grants::privileged`].

@@ -8,9 +8,12 @@ mod doctor;
 mod executor;
 mod explain;
 mod images;
+mod register;
 mod run;
+mod serve;
 mod shell;
 mod translate;
+mod unregister;
 mod watch;
 
 use std::fmt::Write as _;
@@ -37,6 +40,16 @@ enum Command {
     Check(check::CheckArgs),
     /// Turn a workflow, a Jenkinsfile or a bitbucket-pipelines.yml into a buildspec.
     Translate(translate::TranslateArgs),
+    /// Be a runner of a host.
+    #[command(subcommand)]
+    Register(register::RegisterCommand),
+    /// Be a runner no longer.
+    #[command(subcommand)]
+    Unregister(unregister::UnregisterCommand),
+    /// List the runners that this machine is.
+    List(unregister::ListArgs),
+    /// Take jobs of every host that this machine is a runner of.
+    Serve(serve::ServeArgs),
     /// Look at builds, stop them, run them again.
     #[command(subcommand)]
     Builds(builds::BuildsCommand),
@@ -88,6 +101,10 @@ impl Cli {
             Command::Run(args) => block_on(run::run(*args, Config::load()?)),
             Command::Check(args) => check::check(&args),
             Command::Translate(args) => translate::translate(&args),
+            Command::Register(command) => block_on(register::register_with(command, Config::load()?)),
+            Command::Unregister(command) => block_on(unregister::unregister_with(command, Config::load()?)),
+            Command::List(args) => unregister::list(&args, &Config::load()?),
+            Command::Serve(args) => block_on(serve::serve(args, Config::load()?)),
             Command::Builds(command) => builds::builds(command, &Config::load()?),
             Command::Images(command) => images::images(command, &Config::load()?),
             Command::Shell(args) => block_on(shell::shell(args, Config::load()?)),

@@ -179,10 +179,23 @@ impl Supervisor {
     /// # Errors
     /// When it is complete, unknown, or supervised by another process.
     pub fn attach(&self, name: &str) -> Result<BuildHandle, EngineError> {
-        let stored = self.journal.find(name)?.ok_or_else(|| EngineError::Unknown(name.to_owned()))?;
+        self.attach_with(name, |_| {})
+    }
+
+    /// As [`Self::attach`], with what was never written down of the request put into it again.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn attach_with(
+        &self,
+        name: &str,
+        complete: impl FnOnce(&mut BuildRequest),
+    ) -> Result<BuildHandle, EngineError> {
+        let mut stored = self.journal.find(name)?.ok_or_else(|| EngineError::Unknown(name.to_owned()))?;
         if stored.build.build_complete {
             return Err(EngineError::Complete(stored.build.id.to_string()));
         }
+        complete(&mut stored.request);
         let id = stored.build.id.clone();
         let lock = self.take(&id)?;
         let dir = self.journal.home().build(id.uuid());

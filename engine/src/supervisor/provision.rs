@@ -120,6 +120,7 @@ impl Driver {
                 .map(|variable| Variable::new(variable.name.as_str(), variable.value.as_str())),
         );
         let mut mask: Vec<_> = secrets.iter().map(|variable| variable.value.clone()).collect();
+        mask.extend(self.request.masks.iter().cloned());
         let of_job = self.request.job.iter().flat_map(|job| &job.secrets);
         mask.extend(of_job.map(|variable| variable.value.clone()));
         // Access keys are masked wherever they come from.

@@ -1,5 +1,6 @@
 //! GitHub Actions: its files, and what they are as buildspecs.
 
+pub mod message;
 pub mod model;
 mod native;
 mod translate;

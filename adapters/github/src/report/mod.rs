@@ -1,0 +1,11 @@
+//! What a build does, told as GitHub shows it: steps, their logs, summaries, remarks.
+
+mod log;
+mod mask;
+mod outline;
+mod reporter;
+mod timeline;
+
+pub use outline::{Outline, OutlinedStep};
+pub use reporter::Piece;
+pub(crate) use reporter::{Reported, Reporter};

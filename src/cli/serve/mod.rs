@@ -1,0 +1,138 @@
+//! `runspan serve`: the jobs of every host, until it is told to end.
+
+mod feed;
+mod job;
+mod workshop;
+
+use std::sync::Arc;
+
+use clap::Args;
+use runspan_agent_protocol::Secret;
+use runspan_github::{Notes, Place, Registration, ServedRunner, Shutdown};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::workshop::{Builder, Defaults};
+use super::executor::Choice;
+use super::register::store;
+use super::watch::{OutputArgs, Session, Signals};
+use crate::config::Config;
+use crate::console;
+use crate::exit_code::Exit;
+use crate::failure::Failure;
+
+/// Take jobs of every host that this machine is a runner of.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Only these runners, as `runspan list` names them.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Image of jobs that name none.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// What gives jobs their containers.
+    #[arg(long, value_enum, default_value_t)]
+    executor: Choice,
+    /// Give containers every right over this machine, for jobs that run Docker inside.
+    #[arg(long)]
+    privileged: bool,
+    /// Let jobs use this machine's network where they cannot have one of their own.
+    #[arg(long)]
+    host_network: bool,
+    /// Be the runner of this configuration for one job: what GitHub's `generate-jitconfig` answers.
+    #[arg(long, value_name = "TEXT", env = "RUNSPAN_GITHUB_JIT_CONFIG", hide_env_values = true)]
+    jit_config: Option<String>,
+}
+
+/// Serves until a signal: the first lets jobs end, the second ends them, the third leaves them to the next process.
+pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failure> {
+    let runners = chosen(&args, &config)?;
+    let journal = config.journal()?;
+    let output = OutputArgs { json: false, quiet: true };
+    let session = Session::open(&config, journal, args.executor, output).await?;
+    let image = args.image.clone().or_else(|| config.image.clone());
+    let defaults = Defaults {
+        image,
+        privileged: args.privileged,
+        host_network: args.host_network,
+        cache_dir: session.journal.home().cache(),
+    };
+    let builder = Arc::new(Builder::new(&session, defaults)?);
+    let mut signals = Signals::new()?;
+    let shutdown = watch::Sender::new(Shutdown::No);
+    let notes: Notes = Arc::new(|text| console::note(&text));
+    let mut serving = JoinSet::new();
+    for (place, registration) in runners {
+        let name = registration.name.clone();
+        let runner = ServedRunner::new(
+            place,
+            registration,
+            Arc::clone(&builder) as Arc<dyn runspan_github::Workshop>,
+            Arc::clone(&notes),
+            shutdown.subscribe(),
+        )?;
+        serving.spawn(async move { (name, runner.run().await) });
+    }
+    let mut failed = 0;
+    let all = serving.len();
+    loop {
+        tokio::select! {
+            ended = serving.join_next() => match ended {
+                None => break,
+                Some(Ok((_, Ok(())))) => {}
+                Some(Ok((name, Err(error)))) => {
+                    failed += 1;
+                    console::note(&format!("{name}: {error}"));
+                }
+                Some(Err(error)) => {
+                    failed += 1;
+                    console::note(&format!("a runner's task died: {error}"));
+                }
+            },
+            () = signals.next() => {
+                let next = match *shutdown.borrow() {
+                    Shutdown::No => Shutdown::Drain,
+                    Shutdown::Drain => Shutdown::Stop,
+                    // Jobs are taken up by the next process.
+                    Shutdown::Stop => return Ok(Exit::Stopped),
+                };
+                console::note(match next {
+                    Shutdown::Drain => "note: takes no more jobs; once more to end those that run",
+                    _ => "note: ends the jobs that run; once more to leave them to the next process",
+                });
+                shutdown.send_replace(next);
+            }
+        }
+    }
+    Ok(if failed == all && all > 0 { Exit::Infrastructure } else { Exit::Success })
+}
+
+/// The runners that are asked for.
+fn chosen(args: &ServeArgs, config: &Config) -> Result<Vec<(Place, Registration)>, Failure> {
+    let store = store(config)?;
+    if let Some(text) = &args.jit_config {
+        let registration = Registration::from_jit(&Secret::new(text.trim()))?;
+        let place = store.place(&registration.name);
+        // Kept, so that the job is not lost with this process.
+        place.keep(&registration).map_err(|error| Failure::of(&error))?;
+        return Ok(vec![(place, registration)]);
+    }
+    let all = store.registrations().map_err(|error| Failure::of(&error))?;
+    let known: Vec<String> = all.iter().map(|(_, registration)| registration.name.clone()).collect();
+    if let Some(unknown) = args.names.iter().find(|name| !known.contains(name)) {
+        return Err(Failure::input(format!("there is no runner {unknown} on this machine")).help(format!(
+            "there are: {}",
+            if known.is_empty() { "none".into() } else { known.join(", ") }
+        )));
+    }
+    let wanted: Vec<_> = all
+        .into_iter()
+        .filter(|(_, registration)| args.names.is_empty() || args.names.contains(&registration.name))
+        .collect();
+    if wanted.is_empty() {
+        return Err(Failure::input("this machine is no runner yet").help(
+            "register one: runspan register github --url https://github.com/OWNER/REPOSITORY --token TOKEN",
+        ));
+    }
+    Ok(wanted)
+}

@@ -1,0 +1,103 @@
+//! Builds the jobs of hosts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runspan_actions::message::Job;
+use runspan_engine::journal::Journal;
+use runspan_engine::{BuildHandle, Control, EngineError, Supervisor};
+use runspan_github::{GitHubError, JobMessage, Launch, Registration, Stop, Work, Workshop};
+
+use super::feed::feed;
+use super::job;
+use crate::cli::watch::Session;
+
+/// What jobs get that say nothing else.
+pub(super) struct Defaults {
+    pub(super) image: Option<String>,
+    pub(super) privileged: bool,
+    pub(super) host_network: bool,
+    pub(super) cache_dir: PathBuf,
+}
+
+/// Builds with this program's engine.
+pub(super) struct Builder {
+    journal: Arc<Journal>,
+    supervisor: Supervisor,
+    launch: Launch,
+    defaults: Defaults,
+}
+
+impl Builder {
+    pub(super) fn new(session: &Session, defaults: Defaults) -> Result<Self, GitHubError> {
+        Ok(Self {
+            journal: Arc::clone(&session.journal),
+            supervisor: session.supervisor.clone(),
+            launch: Launch::new()?,
+            defaults,
+        })
+    }
+
+    /// The build of a job that a process before this one began but did not note.
+    fn begun(&self, initiator: &str) -> Result<Option<String>, String> {
+        let unfinished = self.journal.unfinished().map_err(|error| error.to_string())?;
+        let found = unfinished.into_iter().find(|stored| stored.build.initiator == initiator);
+        Ok(found.map(|stored| stored.build.id.to_string()))
+    }
+
+    fn go_on(&self, job: &Job, build: &str) -> Result<Work, String> {
+        match self.supervisor.attach_with(build, |request| job::reveal(job, request)) {
+            Ok(handle) => Ok(self.work(handle, job)),
+            // It has ended, or somebody has ended it, since.
+            Err(EngineError::Complete(id)) => {
+                let uuid = id.rsplit_once(':').map_or(id.as_str(), |(_, uuid)| uuid);
+                Ok(Work {
+                    build: build.to_owned(),
+                    outline: job::outline(job),
+                    feed: feed(Arc::clone(&self.journal), uuid, None),
+                    stop: Arc::new(|_| {}),
+                })
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn work(&self, handle: BuildHandle, job: &Job) -> Work {
+        let BuildHandle { id, position, control, .. } = handle;
+        Work {
+            build: id.to_string(),
+            outline: job::outline(job),
+            feed: feed(Arc::clone(&self.journal), id.uuid(), Some(position)),
+            stop: Arc::new(move |stop| halt(&control, stop)),
+        }
+    }
+}
+
+fn halt(control: &Control, stop: Stop) {
+    match stop {
+        Stop::Gently => control.stop(),
+        Stop::AtOnce => control.kill(),
+    }
+}
+
+#[async_trait]
+impl Workshop for Builder {
+    async fn start(&self, runner: &Registration, message: &JobMessage) -> Result<Work, String> {
+        let job = job::read(message)?;
+        let initiator = format!("github/{}/{}", runner.name, message.job_id);
+        if let Some(build) = self.begun(&initiator)? {
+            return self.go_on(&job, &build);
+        }
+        let mut request = job::request(&job, &initiator, &self.defaults)?;
+        let found =
+            self.launch.resolve(message, &job::actions(&job)).await.map_err(|error| error.to_string())?;
+        job::with_actions(&mut request, found, job::token(&job));
+        let handle = self.supervisor.start(request).map_err(|error| error.to_string())?;
+        Ok(self.work(handle, &job))
+    }
+
+    async fn resume(&self, _: &Registration, message: &JobMessage, build: &str) -> Result<Work, String> {
+        self.go_on(&job::read(message)?, build)
+    }
+}

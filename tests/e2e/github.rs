@@ -1,0 +1,10 @@
+//! The built program as a runner of a GitHub that is not GitHub: what a workflow promises, and what must come of it
+//! whatever goes wrong on the way. Jobs run in the sandbox on this machine's own root, which needs no image.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod github_bench;
+mod github_crash;
+mod github_faults;
+mod github_flow;
+mod github_workflows;

@@ -1,0 +1,192 @@
+//! GitHub, a runner's state, and the program.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use fake_github::FakeGitHub;
+use fake_github::model::{Conclusion, Job, Moment, Push, Settings};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Any job of these tests is over by then, on a machine that does other work too.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+
+pub(crate) struct Bench {
+    pub(crate) github: FakeGitHub,
+    home: TempDir,
+}
+
+/// The program as it serves; killed when dropped.
+pub(crate) struct Serving {
+    child: Child,
+    log: PathBuf,
+}
+
+/// GitHub as tests want it: it does not wait long.
+pub(crate) fn quick() -> Settings {
+    Settings {
+        poll_hold: Duration::from_secs(5),
+        redelivery: Duration::from_secs(2),
+        lock: Duration::from_secs(12),
+        ..Settings::default()
+    }
+}
+
+/// A workflow with one job of these steps, which are YAML.
+pub(crate) fn workflow(steps: &str) -> String {
+    let steps: String = steps.lines().map(|line| format!("      {line}\n")).collect();
+    format!("on: push\njobs:\n  build:\n    runs-on: self-hosted\n    steps:\n{steps}")
+}
+
+impl Bench {
+    pub(crate) async fn new(settings: Settings) -> Self {
+        let github = FakeGitHub::start(settings).await.unwrap();
+        github.change(|github| {
+            github.allow("ghp_test");
+            github.repository("octo/hello").map(drop).unwrap();
+        });
+        Self { github, home: tempfile::Builder::new().prefix("runspan-github-").tempdir().unwrap() }
+    }
+
+    /// With a registered runner.
+    pub(crate) async fn registered(settings: Settings) -> Self {
+        let bench = Self::new(settings).await;
+        bench.register(&["--name", "one"]);
+        bench
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runspan"));
+        command
+            .args(arguments)
+            .env("RUNSPAN_HOME", self.state())
+            .env_remove("RUNSPAN_IMAGE")
+            .stdin(Stdio::null());
+        for name in ["RUNSPAN_GITHUB_PAT", "RUNSPAN_GITHUB_TOKEN", "RUNSPAN_GITHUB_JIT_CONFIG"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    pub(crate) fn runspan(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Registers with the personal access token.
+    pub(crate) fn register(&self, more: &[&str]) {
+        let url = format!("{}/octo/hello", self.github.url());
+        let output =
+            self.runspan(&[&["register", "github", "--url", &url, "--pat", "ghp_test"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub(crate) fn serve(&self) -> Serving {
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, more: &[&str]) -> Serving {
+        let log = self.home.path().join("serve.log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let arguments = [&["serve", "--executor", "sandbox", "--host-network"], more].concat();
+        let child = self.command(&arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        Serving { child, log }
+    }
+
+    /// Pushes a workflow; its run.
+    pub(crate) fn push(&self, workflow: &str) -> u64 {
+        let push = Push::new("octo/hello", [(".github/workflows/ci.yml", workflow)]);
+        self.github.change(|github| github.push(&push)).unwrap().1[0]
+    }
+
+    /// How a run ends; that each of its jobs ended exactly once.
+    pub(crate) async fn conclusion(&self, run: u64) -> Conclusion {
+        let ended = self.github.wait_for(LIMIT, |github| github.run_conclusion(run)).await;
+        assert_eq!(self.github.read(|github| github.unsettled(run)), Vec::<String>::new(), "{}", self.said());
+        ended.unwrap_or_else(|| panic!("run {run} did not end: {}", self.said()))
+    }
+
+    /// The jobs of a run.
+    pub(crate) fn jobs(&self, run: u64) -> Vec<Job> {
+        self.github.read(|github| {
+            github.runs[&run].jobs.iter().filter_map(|job| github.jobs.get(job)).cloned().collect()
+        })
+    }
+
+    /// The only job of a run.
+    pub(crate) fn job(&self, run: u64) -> Job {
+        let mut jobs = self.jobs(run);
+        assert_eq!(jobs.len(), 1);
+        jobs.remove(0)
+    }
+
+    /// Waits until something has happened to a run's job.
+    pub(crate) async fn until(&self, run: u64, moment: Moment) {
+        let seen = self
+            .github
+            .wait_for(LIMIT, |github| {
+                let jobs = &github.runs.get(&run)?.jobs;
+                jobs.iter().any(|job| github.jobs[job].has_been(moment)).then_some(())
+            })
+            .await;
+        assert!(seen.is_some(), "run {run} never was {moment:?}: {}", self.said());
+    }
+
+    /// The text of a job's log.
+    pub(crate) fn log(&self, job: &Job) -> String {
+        self.github.read(|github| github.job_log(job.id)).unwrap_or_default()
+    }
+
+    /// What callers did that no right client does.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.github.read(|github| github.violations.clone())
+    }
+
+    /// What the program said.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("serve.log")).unwrap_or_default()
+    }
+}
+
+impl Serving {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has said this.
+    pub(crate) fn wait_for(&self, text: &str) {
+        let end = Instant::now() + LIMIT;
+        while !std::fs::read_to_string(&self.log).unwrap_or_default().contains(text) {
+            assert!(Instant::now() < end, "`{text}` was awaited in vain");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for its end; its exit status.
+    pub(crate) fn ended(&mut self) -> i32 {
+        let end = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < end, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,87 @@
+//! `container` and `services` of a job.
+
+use super::MessageError;
+use super::context::Known;
+use super::job::Hidden;
+use super::token::Token;
+use runspan_expressions::Value;
+
+/// A container that a job asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Its image; a service without one is not started.
+    pub image: String,
+    /// Its variables.
+    pub env: Vec<(String, String)>,
+    /// `--flag value` for the engine, as one text.
+    pub options: String,
+    /// `HOST:CONTAINER` or `CONTAINER`.
+    pub ports: Vec<String>,
+    /// `SOURCE:TARGET`.
+    pub volumes: Vec<String>,
+    /// Login for the image's registry.
+    pub credentials: Option<Credentials>,
+}
+
+/// A registry's login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// User.
+    pub username: String,
+    /// Password.
+    pub password: Hidden,
+}
+
+/// Reads a container: an image's name, or a mapping.
+pub(super) fn read(token: &Token, known: &Known, place: &str) -> Result<Option<Container>, MessageError> {
+    let value = token
+        .evaluate(known)
+        .map_err(|error| MessageError::Expression { place: place.to_owned(), reason: error.to_string() })?;
+    Ok(of(&value))
+}
+
+fn of(value: &Value) -> Option<Container> {
+    let text = |value: &Value| value.to_text().to_string();
+    let Value::Object(object) = value else {
+        let image = text(value);
+        return (!image.is_empty()).then(|| Container { image, ..Container::default() });
+    };
+    let list = |name: &str| match object.get(name) {
+        Some(Value::Array(items)) => items.items().iter().map(text).collect(),
+        _ => Vec::new(),
+    };
+    let member = |name: &str| object.get(name).map(text).unwrap_or_default();
+    let credentials = match object.get("credentials") {
+        Some(Value::Object(login)) => Some(Credentials {
+            username: login.get("username").map(text).unwrap_or_default(),
+            password: Hidden::new(login.get("password").map(text).unwrap_or_default()),
+        }),
+        _ => None,
+    };
+    Some(Container {
+        image: member("image"),
+        env: match object.get("env") {
+            Some(Value::Object(env)) => {
+                env.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()
+            }
+            _ => Vec::new(),
+        },
+        options: member("options"),
+        ports: list("ports"),
+        volumes: list("volumes"),
+        credentials,
+    })
+}
+
+/// Reads the services: alias to container.
+pub(super) fn services(token: &Token, known: &Known) -> Result<Vec<(String, Container)>, MessageError> {
+    let value = token
+        .evaluate(known)
+        .map_err(|error| MessageError::Expression { place: "services".into(), reason: error.to_string() })?;
+    let Value::Object(object) = &value else { return Ok(Vec::new()) };
+    Ok(object
+        .iter()
+        .filter_map(|(alias, value)| Some((alias.to_owned(), of(value)?)))
+        .filter(|(_, container)| !container.image.is_empty())
+        .collect())
+}
