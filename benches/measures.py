@@ -5,6 +5,7 @@ import resource
 import shutil
 import time
 
+from github import github
 from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, command_seconds, docker, median,
                      phase_seconds, process)
 
@@ -235,4 +236,5 @@ ALL = {
     "artifact": (artifact, 3),
     "check": (check, 5),
     "translate": (translate, 5),
+    "github": (lambda _, rounds: github(Row, rounds), 15),
 }
