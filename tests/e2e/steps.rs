@@ -220,6 +220,26 @@ phases:
 }
 
 #[test]
+fn a_step_that_is_always_run_is_not_ended_by_a_stop() {
+    let Some(home) = home() else { return };
+    let spec = "version: 0.2
+phases:
+  build:
+    steps:
+      - { if: always(), run: echo begun; sleep 2; echo not ended }
+      - run: echo not this
+      - { if: cancelled(), run: echo cancelled }
+";
+    let source = home.source("steps", [("buildspec.yml", spec)]);
+    let running = home.run(&source, BUSYBOX).start();
+    running.wait_for("\nbegun\n");
+    running.signal(Signal::INT);
+    running.finish().exited(130).printed(&["\nnot ended\n", "\ncancelled\n"]).did_not_print("\nnot this");
+    assert_eq!(home.record(&home.build()).status(), "STOPPED");
+    home.assert_nothing_left();
+}
+
+#[test]
 fn problem_matchers_annotate() {
     let Some(home) = home() else { return };
     let matcher = r#"{"problemMatcher":[{"owner":"cc","pattern":[{"regexp":"^(.+):(\\d+): (warning|error): (.+)$","file":1,"line":2,"severity":3,"message":4}]}]}"#;

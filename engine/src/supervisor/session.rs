@@ -21,6 +21,8 @@ const FIRST_WORD: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
 /// What the agent gets over the grace, and over the build's own time, before its container is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// What a stopped build's steps may take that want to run then, as at GitHub.
+const CANCEL_TIME: Duration = Duration::from_secs(300);
 /// Between two acknowledgements.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -42,6 +44,18 @@ impl<E: Into<EngineError>> From<E> for Interrupt {
     }
 }
 
+/// What the first stop does to what runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Shield {
+    /// It ends it.
+    #[default]
+    Down,
+    /// It waits until it is over.
+    Up,
+    /// It waits now.
+    Hit,
+}
+
 pub(super) struct Session {
     pub(super) link: Link,
     placement: Placement,
@@ -49,6 +63,8 @@ pub(super) struct Session {
     /// Answers of the current phase that a dead supervisor got already.
     replies: HashMap<u64, Result<Reply, String>>,
     stopping: Option<StopReason>,
+    /// What runs now would run in a build that is being stopped, too.
+    shield: Shield,
     kill_at: Instant,
     heard: bool,
     settle: tokio::time::Interval,
@@ -83,6 +99,7 @@ impl Session {
             ended: tokio::spawn(async move { executor.observe(&observed).await }),
             replies,
             stopping: None,
+            shield: Shield::Down,
             kill_at: Instant::now() + FIRST_WORD,
             heard: false,
             settle,
@@ -134,10 +151,20 @@ impl Session {
         self.replies.remove(&id).is_some()
     }
 
-    /// Gives a build that is being stopped more time.
-    pub(super) fn grant(&mut self, time: Duration) {
+    /// Gives a build that is being stopped time for its last steps.
+    pub(super) fn grant(&mut self) {
         self.stopping = None;
-        self.kill_at = Instant::now() + time;
+        self.kill_at = Instant::now() + CANCEL_TIME;
+    }
+
+    /// Lets what runs from now on end by itself when the build is stopped.
+    pub(super) fn raise_shield(&mut self) {
+        self.shield = Shield::Up;
+    }
+
+    /// What ran is over; whether the build was stopped meanwhile.
+    pub(super) fn lower_shield(&mut self) -> bool {
+        std::mem::take(&mut self.shield) == Shield::Hit
     }
 
     /// An answer of the wrong kind.
@@ -205,6 +232,11 @@ impl Session {
     }
 
     fn stop(&mut self, driver: &Driver, reason: StopReason) {
+        if self.shield == Shield::Up {
+            self.shield = Shield::Hit;
+            self.kill_at = Instant::now() + CANCEL_TIME;
+            return;
+        }
         self.stopping.get_or_insert(reason);
         let grace_ms = GRACE.as_millis().try_into().unwrap_or(u64::MAX);
         self.link.send(Request { id: driver.order_id(), verb: Verb::Stop(Stop { reason, grace_ms }) });

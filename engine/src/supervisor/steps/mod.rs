@@ -13,14 +13,13 @@ mod run;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use runspan_agent_protocol::{
     Event as AgentEvent, PhaseEnd, PrepareSteps, Reply, RunPhase, Secret, Stage, StepId, StepResult,
     StopReason, Variable, Verb, layout,
 };
 use runspan_buildspec::StepAction;
-use runspan_expressions::Value;
+use runspan_expressions::{Template, Value};
 
 use self::action::Loaded;
 use self::node::Machine;
@@ -29,9 +28,6 @@ use super::session::{Interrupt, Session};
 use crate::lifecycle::{PhaseOutcome, next};
 use crate::plan::{Plan, PlannedPhase};
 use crate::steps::{Fixed, Job, JobContexts, JobStatus, Records, Uses, Variables};
-
-/// What a cancelled job's remaining steps may take, as at GitHub.
-const CANCEL_TIME: Duration = Duration::from_secs(300);
 
 /// Why a step goes no further.
 enum Stop {
@@ -324,10 +320,32 @@ impl<'a> Steps<'a> {
         match interrupt {
             Interrupt::Ended(StopReason::Stopped) if self.job.status != JobStatus::Cancelled => {
                 self.job.status = JobStatus::Cancelled;
-                self.session.grant(CANCEL_TIME);
+                self.session.grant();
                 Ok(())
             }
             other => Err(other),
+        }
+    }
+
+    /// A step that would run in a cancelled job, too, is not ended by the first stop.
+    async fn shield(&mut self, frame: &Frame, env: &Variables, condition: &Template) -> Result<(), Stop> {
+        if frame.nested || !condition.asks_status() || self.job.status == JobStatus::Cancelled {
+            return Ok(());
+        }
+        let status = std::mem::replace(&mut self.job.status, JobStatus::Cancelled);
+        let survives = self.evaluate(frame, env, condition).await;
+        self.job.status = status;
+        if survives?.is_truthy() {
+            self.session.raise_shield();
+        }
+        Ok(())
+    }
+
+    /// The step is over: a stop that had to wait takes effect.
+    fn unshield(&mut self) {
+        if self.session.lower_shield() {
+            self.job.status = JobStatus::Cancelled;
+            self.session.grant();
         }
     }
 }

@@ -56,7 +56,11 @@ impl Steps<'_> {
                 deadline: frame.deadline,
                 may_fail: false,
             };
-            let done = match self.try_step(frame, step, &mut running).await {
+            let tried = self.try_step(frame, step, &mut running).await;
+            if !frame.nested {
+                self.unshield();
+            }
+            let done = match tried {
                 Ok(done) => done,
                 Err(Stop::Fault(message)) => {
                     self.driver.say(self.session, [message.clone()]).await?;
@@ -133,6 +137,7 @@ impl Steps<'_> {
         if !self.evaluate(frame, &env, &holds).await?.is_truthy() {
             return Ok(Done::ended(StepResult::Skipped));
         }
+        self.shield(frame, &env, &holds).await?;
         running.env = env;
         if !frame.nested {
             self.pending.push(AgentEvent::StepStarted { step: frame.id, name: running.name.clone() });
@@ -221,7 +226,9 @@ impl Steps<'_> {
             frame.id = StepId { index: post.index, stage: Stage::Post };
             let name = format!("Post {}", post.name);
             let env = self.env(&frame);
-            let done = match self.try_post(&frame, &env, &name, &post).await {
+            let tried = self.try_post(&frame, &env, &name, &post).await;
+            self.unshield();
+            let done = match tried {
                 Ok(done) => done,
                 Err(Stop::Fault(message)) => {
                     self.driver.say(self.session, [message.clone()]).await?;
@@ -252,6 +259,7 @@ impl Steps<'_> {
         if !self.evaluate(frame, env, &holds).await?.is_truthy() {
             return Ok(Done::ended(StepResult::Skipped));
         }
+        self.shield(frame, env, &holds).await?;
         self.pending.push(AgentEvent::StepStarted { step: frame.id, name: name.to_owned() });
         let (commands, script) = match &post.work {
             PostWork::Node { version, file } => (vec![vec![self.node(*version).await?, file.clone()]], None),
