@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 
+from github import github
 from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, busy_seconds, command_seconds, docker, median,
                      phase_seconds, process)
 from registry import registry
@@ -266,4 +267,5 @@ ALL = {
     "artifact": (artifact, 3),
     "check": (check, 5),
     "translate": (translate, 5),
+    "github": (lambda _, rounds: github(Row, rounds), 15),
 }

@@ -171,6 +171,7 @@ fn contexts(job: &Job) -> JobContexts {
         env: job.env.clone(),
         defaults: StepDefaults { shell, working_directory },
         outputs,
+        secret_names: job.secrets.iter().map(|(name, _)| name.clone()).collect(),
         ..JobContexts::default()
     }
 }
