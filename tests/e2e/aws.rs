@@ -192,6 +192,49 @@ artifacts:
 }
 
 #[test]
+fn builds_of_a_batch_hand_on_what_goes_into_a_bucket() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "batch-artifacts");
+    let buildspec = r#"
+version: 0.2
+batch:
+  build-graph:
+    - identifier: first
+    - { identifier: second, depend-on: [first] }
+phases:
+  build:
+    commands:
+      - if [ -n "$CODEBUILD_SRC_DIR_first" ]; then echo "handed on $(cat $CODEBUILD_SRC_DIR_first/first.txt)"; fi
+      - echo "by $CODEBUILD_BATCH_BUILD_IDENTIFIER" > $CODEBUILD_BATCH_BUILD_IDENTIFIER.txt
+artifacts: { files: ["*.txt"] }
+"#;
+    let project = json!({
+        "name": "graph",
+        "artifacts": { "type": "S3", "location": "batch-artifacts", "namespaceType": "BUILD_ID", "name": "out" },
+        "buildBatchConfig": { "combineArtifacts": true },
+    });
+    run(&home, aws, "graph", buildspec, &project).finish().exited(0).printed(&["handed on by first\n"]);
+    let builds = home.builds();
+    let mut expected: Vec<_> = builds
+        .iter()
+        .zip(["first", "second"])
+        .map(|(build, name)| format!("{build}/out/{name}.txt"))
+        .collect();
+    let found = keys(aws, "batch-artifacts");
+    let of_batch: Vec<_> = found.iter().filter(|key| !expected.contains(key)).cloned().collect();
+    let ends: Vec<_> = of_batch.iter().filter_map(|key| key.split_once('/')).map(|(_, end)| end).collect();
+    assert_eq!(ends, ["out/first.txt", "out/second.txt"], "{found:?}");
+    expected.extend(of_batch);
+    expected.sort();
+    assert_eq!(found, expected);
+    for build in builds {
+        let copy = home.state().join("builds").join(&build).join("outgoing/primary").join(&build).join("out");
+        assert!(!copy.exists(), "{} is not needed any more", copy.display());
+    }
+    home.assert_nothing_left();
+}
+
+#[test]
 fn the_log_is_in_cloudwatch_once_and_in_order() {
     let (Some(home), Some(aws)) = (home(), aws()) else { return };
     let buildspec = r#"

@@ -34,6 +34,7 @@ use crate::request::BuildRequest;
 use crate::sinks::Couriers;
 
 use driver::Driver;
+pub(crate) use outgoing::{object_link, objects};
 
 /// CodeBuild's default `timeoutInMinutes`.
 const TIMEOUT_MINUTES: u32 = 60;
