@@ -126,10 +126,20 @@ pub struct BuildArtifacts {
     /// Ours: the page that shows it, of an artifact in S3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// Ours: where it also is on this machine while the batch runs that it belongs to, of an artifact in S3.
+    #[serde(skip)]
+    pub copy: Option<String>,
     /// Files in it.
     pub files: u64,
     /// Its bytes, as stored.
     pub bytes: u64,
+}
+
+impl BuildArtifacts {
+    /// Where it is on this machine.
+    pub fn local(&self) -> &str {
+        self.copy.as_deref().unwrap_or(&self.location)
+    }
 }
 
 impl From<&ProjectArtifacts> for BuildArtifacts {

@@ -284,7 +284,8 @@ fn planned_artifact(
     }
 }
 
-fn bucket(request: &BuildRequest, settings: &ProjectArtifacts) -> Option<Bucket> {
+/// The bucket that the project names for an artifact, where the request names no directory.
+pub(crate) fn bucket(request: &BuildRequest, settings: &ProjectArtifacts) -> Option<Bucket> {
     let name = settings.location.clone().filter(|name| !name.is_empty())?;
     (settings.kind == ArtifactsType::S3 && request.artifacts_dir.is_none()).then(|| Bucket {
         name: Place::parse(&name).bucket,

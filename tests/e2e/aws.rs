@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Aws, BUSYBOX, Home, Run, aws, home};
+use crate::harness::{Aws, BUSYBOX, Home, Run, aws, example, home};
 
 /// A source directory and a project beside it, to be run with moto for AWS.
 fn run(home: &Home, aws: &Aws, key: &str, buildspec: &str, project: &Value) -> Run {
@@ -188,6 +188,49 @@ artifacts:
         message.contains("s3:PutObject") && message.contains("arn:aws:s3:::first-artifacts/"),
         "{message}"
     );
+    home.assert_nothing_left();
+}
+
+#[test]
+fn builds_of_a_batch_hand_on_what_goes_into_a_bucket() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "batch-artifacts");
+    let buildspec = r#"
+version: 0.2
+batch:
+  build-graph:
+    - identifier: first
+    - { identifier: second, depend-on: [first] }
+phases:
+  build:
+    commands:
+      - if [ -n "$CODEBUILD_SRC_DIR_first" ]; then echo "handed on $(cat $CODEBUILD_SRC_DIR_first/first.txt)"; fi
+      - echo "by $CODEBUILD_BATCH_BUILD_IDENTIFIER" > $CODEBUILD_BATCH_BUILD_IDENTIFIER.txt
+artifacts: { files: ["*.txt"] }
+"#;
+    let project = json!({
+        "name": "graph",
+        "artifacts": { "type": "S3", "location": "batch-artifacts", "namespaceType": "BUILD_ID", "name": "out" },
+        "buildBatchConfig": { "combineArtifacts": true },
+    });
+    run(&home, aws, "graph", buildspec, &project).finish().exited(0).printed(&["handed on by first\n"]);
+    let builds = home.builds();
+    let mut expected: Vec<_> = builds
+        .iter()
+        .zip(["first", "second"])
+        .map(|(build, name)| format!("{build}/out/{name}.txt"))
+        .collect();
+    let found = keys(aws, "batch-artifacts");
+    let of_batch: Vec<_> = found.iter().filter(|key| !expected.contains(key)).cloned().collect();
+    let ends: Vec<_> = of_batch.iter().filter_map(|key| key.split_once('/')).map(|(_, end)| end).collect();
+    assert_eq!(ends, ["out/first.txt", "out/second.txt"], "{found:?}");
+    expected.extend(of_batch);
+    expected.sort();
+    assert_eq!(found, expected);
+    for build in builds {
+        let copy = home.state().join("builds").join(&build).join("outgoing/primary").join(&build).join("out");
+        assert!(!copy.exists(), "{} is not needed any more", copy.display());
+    }
     home.assert_nothing_left();
 }
 
@@ -484,4 +527,61 @@ fn a_build_without_aws_asks_nobody() {
     // Not even a credential is looked for: this profile does not exist.
     run(&home, aws, "nobody", buildspec, &json!({})).env("AWS_PROFILE", "no-such").finish().exited(0);
     assert_eq!(aws.requests("nobody"), 0);
+}
+
+#[test]
+fn the_example_runs_as_documented() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    // As `prepare.sh` does.
+    bucket(aws, "shop-artifacts");
+    let password = json!({ "Name": "/shop/password", "Type": "SecureString", "Value": "correct horse", "Overwrite": true });
+    aws.boto3("ssm", "put_parameter", password);
+    let build = || {
+        let ran = home.run(example("aws"), BUSYBOX).arg("--project").arg(example("aws/project.json"));
+        aws.serve(ran, "example").finish().exited(0)
+    };
+    build().printed(&["fetching the till\n", "The password has 13 characters and is ***.\n"]);
+    build().did_not_print("fetching the till\n");
+    let found = keys(aws, "shop-artifacts");
+    for build in home.builds() {
+        for key in [format!("releases/{build}/shop.zip"), format!("logs/{build}.gz")] {
+            assert!(found.contains(&key), "{key} in {found:?}");
+        }
+        assert_eq!(aws.all_messages("/aws/codebuild/shop", &build), home.log(&build));
+    }
+    assert!(found.iter().any(|key| key.starts_with("caches/shop/")), "{found:?}");
+    home.assert_nothing_left();
+}
+
+#[test]
+fn alarms_are_printed_and_applied() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    let refused = home.runspan(["alarms"]).finish().exited(2);
+    assert!(refused.errors().contains("RUNSPAN_METRICS_NAMESPACE"), "{refused}");
+    let alarms = |args: &[&str]| {
+        let run = home.runspan(["alarms", "till", "--duration", "30"]).args(args);
+        aws.serve(run.env("RUNSPAN_METRICS_NAMESPACE", "Builds"), "alarms").finish().exited(0)
+    };
+    let printed: Value = serde_json::from_str(&alarms(&[]).text()).unwrap();
+    assert_eq!(aws.requests("alarms"), 0, "printing asks nobody");
+    let names = ["till-builds-failed", "till-builds-slow", "till-builds-queued"];
+    let of = |alarms: &Value, member: &str| -> Vec<Value> {
+        alarms.as_array().unwrap().iter().map(|alarm| alarm[member].clone()).collect()
+    };
+    assert_eq!(of(&printed["alarms"], "AlarmName"), names);
+    assert_eq!(of(&printed["alarms"], "Threshold"), [0, 1800, 300]);
+
+    let topic = "arn:aws:sns:us-east-1:123456789012:till";
+    for _ in 0..2 {
+        assert_eq!(alarms(&["--topic", topic, "--apply"]).text().lines().count(), 4);
+    }
+    let prefix = json!({ "AlarmNamePrefix": "till-builds" });
+    let there = aws.boto3("cloudwatch", "describe_alarms", prefix)["MetricAlarms"].clone();
+    let mut found = of(&there, "AlarmName");
+    found.sort_by_key(ToString::to_string);
+    assert_eq!(found, ["till-builds-failed", "till-builds-queued", "till-builds-slow"]);
+    assert!(of(&there, "AlarmActions").iter().all(|actions| *actions == json!([topic])), "{there}");
+    let dashboard = aws.boto3("cloudwatch", "get_dashboard", json!({ "DashboardName": "till-builds" }));
+    let body: Value = serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
+    assert_eq!(body, printed["dashboard"]);
 }

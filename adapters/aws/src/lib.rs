@@ -3,6 +3,7 @@
 //! Nothing is looked up, connected to or even constructed before a build needs it.
 
 mod account;
+mod alarms;
 mod detail;
 mod error;
 mod events;
@@ -17,6 +18,7 @@ mod secrets;
 mod signed;
 
 pub use account::Account;
+pub use alarms::Watch;
 pub use events::EventBridge;
 pub use log_file::S3Logs;
 pub use logs::CloudWatchLogs;

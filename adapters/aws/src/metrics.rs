@@ -18,7 +18,7 @@ use crate::permissions::PUT_METRIC_DATA;
 use crate::signed::Service;
 
 /// A figure that is counted twice is worse than one that comes later.
-const METRICS: Service =
+pub(crate) const METRICS: Service =
     Service::new("CloudWatch", "monitoring", "GraniteServiceVersion20100801").json_1_0().once();
 
 /// One request takes no more.

@@ -12,6 +12,8 @@ pub(crate) const CREATE_LOG_STREAM: &str = "logs:CreateLogStream";
 pub(crate) const PUT_LOG_EVENTS: &str = "logs:PutLogEvents";
 pub(crate) const GET_LOG_EVENTS: &str = "logs:GetLogEvents";
 pub(crate) const PUT_METRIC_DATA: &str = "cloudwatch:PutMetricData";
+pub(crate) const PUT_METRIC_ALARM: &str = "cloudwatch:PutMetricAlarm";
+pub(crate) const PUT_DASHBOARD: &str = "cloudwatch:PutDashboard";
 pub(crate) const PUT_EVENTS: &str = "events:PutEvents";
 pub(crate) const PUBLISH: &str = "sns:Publish";
 
@@ -86,6 +88,14 @@ pub const PERMISSIONS: &[Permission] = &[
         // This action knows no resources; a condition on `cloudwatch:namespace` narrows it.
         actions: &[PUT_METRIC_DATA],
         resources: &["*"],
+    },
+    Permission {
+        feature: "`runspan alarms --apply`",
+        actions: &[PUT_METRIC_ALARM, PUT_DASHBOARD],
+        resources: &[
+            "arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME-builds-*",
+            "arn:aws:cloudwatch::ACCOUNT:dashboard/NAME-builds",
+        ],
     },
     Permission {
         feature: "EventBridge",

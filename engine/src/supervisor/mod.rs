@@ -36,6 +36,7 @@ use crate::sinks::Couriers;
 use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
+pub(crate) use outgoing::{object_link, objects};
 
 /// CodeBuild's default `timeoutInMinutes`.
 const TIMEOUT_MINUTES: u32 = 60;

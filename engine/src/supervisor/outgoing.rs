@@ -34,11 +34,13 @@ impl Driver {
         stored: &Stored,
     ) -> Result<Result<(), PhaseOutcome>, Interrupt> {
         let Some(store) = self.supervisor.ports.objects.as_ref().map(Arc::clone) else { return Ok(Ok(())) };
-        let objects = self.objects(bucket, key, stored);
+        let objects = objects(bucket, key, stored, &self.build.arn);
         match self.interruptible(store.put(&objects)).await {
             Ok(Ok(())) => {
-                // What stays costs room and nothing else.
-                let _left = std::fs::remove_dir_all(root);
+                // What stays costs room and nothing else. The other builds of a batch may want it.
+                if self.request.batch.is_none() {
+                    let _left = std::fs::remove_dir_all(root);
+                }
                 Ok(Ok(()))
             }
             Ok(Err(ObjectError::Refused(reason))) => {
@@ -62,41 +64,41 @@ impl Driver {
             Err(_) => Err(Interrupt::Ended(StopReason::Stopped)),
         }
     }
+}
 
-    fn objects(&self, bucket: &Bucket, key: &str, stored: &Stored) -> Vec<NewObject> {
-        let mut metadata = Metadata::from([("codebuild-buildarn".to_owned(), self.build.arn.clone())]);
-        for (name, sum) in
-            [("codebuild-content-md5", &stored.md5), ("codebuild-content-sha256", &stored.sha256)]
-        {
-            metadata.extend(sum.clone().map(|sum| (name.to_owned(), sum)));
-        }
-        let object = |key: String, file: PathBuf| NewObject {
-            place: Place::new(&bucket.name, key),
-            file,
-            encryption: bucket.encryption.clone(),
-            owner_access: bucket.owner_access,
-            metadata: metadata.clone(),
-            content: None,
-        };
-        if stored.path.is_file() {
-            return vec![object(key.to_owned(), stored.path.clone())];
-        }
-        let prefix = if key.is_empty() { String::new() } else { format!("{key}/") };
-        WalkDir::new(&stored.path)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_file())
-            .map(|entry| {
-                let below = entry.path().strip_prefix(&stored.path).unwrap_or(entry.path());
-                object(format!("{prefix}{}", below.to_string_lossy()), entry.path().to_owned())
-            })
-            .collect()
+/// The files of a stored artifact as objects, with the metadata of CodeBuild's.
+pub(crate) fn objects(bucket: &Bucket, key: &str, stored: &Stored, arn: &str) -> Vec<NewObject> {
+    let mut metadata = Metadata::from([("codebuild-buildarn".to_owned(), arn.to_owned())]);
+    for (name, sum) in [("codebuild-content-md5", &stored.md5), ("codebuild-content-sha256", &stored.sha256)]
+    {
+        metadata.extend(sum.clone().map(|sum| (name.to_owned(), sum)));
     }
+    let object = |key: String, file: PathBuf| NewObject {
+        place: Place::new(&bucket.name, key),
+        file,
+        encryption: bucket.encryption.clone(),
+        owner_access: bucket.owner_access,
+        metadata: metadata.clone(),
+        content: None,
+    };
+    if stored.path.is_file() {
+        return vec![object(key.to_owned(), stored.path.clone())];
+    }
+    let prefix = if key.is_empty() { String::new() } else { format!("{key}/") };
+    WalkDir::new(&stored.path)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file())
+        .map(|entry| {
+            let below = entry.path().strip_prefix(&stored.path).unwrap_or(entry.path());
+            object(format!("{prefix}{}", below.to_string_lossy()), entry.path().to_owned())
+        })
+        .collect()
 }
 
 /// The page of an object in S3's console, or of the folder that an unpacked artifact is.
-pub(super) fn object_link(place: &Place, packaging: ArtifactPackaging, region: &str) -> String {
+pub(crate) fn object_link(place: &Place, packaging: ArtifactPackaging, region: &str) -> String {
     let (kind, slash) = match packaging {
         ArtifactPackaging::Zip => ("object", ""),
         ArtifactPackaging::None if place.key.is_empty() => ("buckets", ""),

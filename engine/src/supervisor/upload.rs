@@ -117,6 +117,7 @@ impl Driver {
             if let Err(failed) = self.upload_to_bucket(&bucket, &key, &root, &stored).await? {
                 return Ok(Err(failed));
             }
+            made.copy = self.request.batch.is_some().then(|| made.location.clone());
             let place = Place::new(&bucket.name, &key);
             made.location = place.arn();
             made.link = Some(object_link(&place, target.packaging, &self.supervisor.region));
