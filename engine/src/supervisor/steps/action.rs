@@ -12,6 +12,7 @@ use runspan_agent_protocol::{
 use runspan_buildspec::{Step, StepAction};
 use runspan_expressions::Value;
 
+use super::checkout::is_checkout;
 use super::process::Process;
 use super::run::{Done, Running};
 use super::{Frame, Steps, Stop};
@@ -105,10 +106,6 @@ impl Steps<'_> {
 
     /// Whether an action is a checkout of what the build has as its source anyway.
     pub(super) fn is_own_source(&self, uses: &Uses, with: &IndexMap<String, String>) -> bool {
-        let Uses::Repository(action) = uses else { return false };
-        let is_checkout = action.owner.eq_ignore_ascii_case("actions")
-            && action.name.eq_ignore_ascii_case("checkout")
-            && action.path.is_empty();
         let own = |name: &str| {
             let given = with.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
             match (name, given) {
@@ -121,7 +118,7 @@ impl Steps<'_> {
                 _ => true,
             }
         };
-        is_checkout
+        is_checkout(uses)
             && self.driver.request.source.kind != SourceType::NoSource
             && ["repository", "ref", "path"].into_iter().all(own)
     }
@@ -374,7 +371,12 @@ impl Steps<'_> {
         node: &NodeAction,
         handed: &Handed,
     ) -> Result<Done, Stop> {
-        let program = self.node(node.version).await?;
+        let program = match self.node(node.version).await {
+            Err(Stop::Fault(missing)) if is_checkout(uses) => {
+                return self.checkout(frame, running, &handed.inputs, &missing).await;
+            }
+            program => program?,
+        };
         let mut environment = handed.variables();
         let action_name = step.id.clone().unwrap_or_else(|| context_name(uses));
         environment.push(("GITHUB_ACTION".into(), action_name));

@@ -5,6 +5,7 @@
 
 mod action;
 mod archive;
+mod checkout;
 mod container;
 mod evaluate;
 mod node;
