@@ -34,7 +34,7 @@ class Bench:
         self.ask("_fake/repos/octo/bench", {"private": False, "secrets": {}, "variables": {}}, "PUT")
         process([PROGRAM, "register", "github", "--url", f"{self.url}/octo/bench", "--pat", "ghp_fake",
                  "--name", "bench"], env=self.environment)
-        command = [PROGRAM, "serve", "--executor", "sandbox", "--host-network"]
+        command = [PROGRAM, "serve", "--executor", "sandbox", "--image", "host", "--host-network"]
         self.serving = subprocess.Popen(command, env={**os.environ, **self.environment}, stderr=subprocess.DEVNULL)
 
     def ask(self, path, body=None, method=None):
