@@ -131,6 +131,47 @@ fn an_image_without_node_says_what_to_do() {
         .printed(&["node 20 cannot be had", "/nowhere/node-linux-"]);
 }
 
+/// The action as far as it matters here: what it is given when nobody says otherwise.
+const CHECKOUT: &str = r#"inputs:
+  repository: { default: "${{ github.repository }}" }
+  ref: {}
+  token: { default: "${{ github.token }}" }
+  fetch-depth: { default: 1 }
+  lfs: { default: false }
+  path: {}
+  github-server-url: {}
+  ssh-key: {}
+runs: { using: node24, main: dist/index.js }
+"#;
+
+#[test]
+fn a_checkout_needs_no_node() {
+    let Some(home) = home() else { return };
+    let server = Server::start(&[("action.yml", CHECKOUT)]);
+    let checkout = |more: &str| {
+        format!(
+            "version: 0.2
+phases:
+  build:
+    steps:
+      - id: it
+        uses: actions/checkout@v4
+        with: {{ repository: o/cloned, path: in/here, github-server-url: '{}', fetch-depth: 0{more} }}
+      - run: cat in/here/cloned.txt; echo ${{{{ steps.it.outputs.commit != '' }}}}
+",
+            server.url()
+        )
+    };
+    let run = |spec: &str| {
+        let source = home.source("steps", [("buildspec.yml", spec)]);
+        home.run(&source, BUSYBOX).env("RUNSPAN_ACTIONS_URL", server.url()).finish()
+    };
+    run(&checkout("")).exited(0).printed(&["fetched without node", "\nfrom the repository\ntrue\n"]);
+    run(&checkout(", ssh-key: k")).exited(1).printed(&["the action needs node 24", "`ssh-key: k`"]);
+    run(&checkout(", ref: none")).exited(1).printed(&["none"]);
+    home.assert_nothing_left();
+}
+
 const LONG: &str = "version: 0.2
 phases:
   install:
