@@ -137,6 +137,18 @@ impl Bench {
         assert!(seen.is_some(), "run {run} never was {moment:?}: {}", self.said());
     }
 
+    /// Waits until somebody who watches a run sees this line.
+    pub(crate) async fn until_shown(&self, run: u64, text: &str) {
+        let seen = self
+            .github
+            .wait_for(LIMIT, |github| {
+                let jobs = &github.runs.get(&run)?.jobs;
+                jobs.iter().flat_map(|job| &github.jobs[job].live).any(|line| line.text == text).then_some(())
+            })
+            .await;
+        assert!(seen.is_some(), "run {run} never showed {text}: {}", self.said());
+    }
+
     /// The text of a job's log.
     pub(crate) fn log(&self, job: &Job) -> String {
         self.github.read(|github| github.job_log(job.id)).unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use fake_github::model::{Conclusion, Moment, Push, StepConclusion};
+use fake_github::model::{Conclusion, Push, StepConclusion};
 use rustix::process::Signal;
 
 use crate::github_bench::{Bench, quick, workflow};
@@ -140,7 +140,7 @@ async fn a_cancelled_job_ends_soon_and_as_cancelled() {
     let serving = bench.serve();
     let run = bench.push(&workflow("- run: echo begun; sleep 60\n- run: echo never"));
     serving.wait_for("runs job");
-    bench.until(run, Moment::StepsUpdated).await;
+    bench.until_shown(run, "begun").await;
     let asked = Instant::now();
     bench.github.change(|github| github.cancel_run(run));
     assert_eq!(bench.conclusion(run).await, Conclusion::Cancelled);

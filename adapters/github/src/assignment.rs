@@ -275,8 +275,8 @@ impl Assignment {
 }
 
 impl Ready {
-    /// Tells GitHub that the job is over; an answer that is lost is asked for again.
-    pub(crate) async fn complete(self, tools: &Tools) -> Result<(), RunnerError> {
+    /// Tells GitHub that the job is over; an answer that is lost is asked for again. Whether GitHub knows now.
+    pub(crate) async fn complete(self, tools: &Tools) -> Result<bool, RunnerError> {
         let service = RunService::of(tools.client.clone(), &self.job);
         let name = &self.job.display_name;
         let how = self.completion.conclusion.name();
@@ -292,12 +292,12 @@ impl Ready {
                 }
                 Err(error) if error.is_passing() => {
                     tools.note(&format!("job {name:?} {how}, but {error}; the next process tells it"));
-                    return Ok(());
+                    return Ok(false);
                 }
                 Err(error) => tools.note(&format!("job {name:?} {how}, but {error}")),
             }
         }
-        tools.disk(tools.place.forget_job())
+        tools.disk(tools.place.forget_job()).map(|()| true)
     }
 }
 

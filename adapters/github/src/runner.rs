@@ -95,6 +95,8 @@ pub struct Runner {
     current: Option<Current>,
     /// Jobs in a row that could not be had.
     skipped: Backoff,
+    /// It was for one job, which is over.
+    is_used: bool,
 }
 
 impl Runner {
@@ -122,6 +124,7 @@ impl Runner {
             shutdown,
             current: None,
             skipped: Backoff::new(Duration::from_millis(500), Duration::from_secs(60)),
+            is_used: false,
         })
     }
 
@@ -173,18 +176,14 @@ impl Runner {
         self.tools.note("waits for jobs");
         let mut trouble = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         loop {
+            if self.is_used {
+                return Ok(());
+            }
             if self.current.is_none() && *self.shutdown.borrow() >= Shutdown::Drain {
                 break;
             }
             match self.listen(&session).await {
-                Heard::Ended => {
-                    let had_job = self.finish().await?;
-                    if had_job && self.tools.registration.ephemeral {
-                        self.tools.note("was for one job, which is over");
-                        self.tools.disk(self.tools.place.remove())?;
-                        return Ok(());
-                    }
-                }
+                Heard::Ended => self.finish().await?,
                 Heard::Shutdown => {}
                 Heard::Message(Ok(message)) => {
                     if trouble.failures() > 0 {
@@ -284,9 +283,9 @@ impl Runner {
         }
     }
 
-    /// The job's task is over: completes the job. Whether there was one.
-    async fn finish(&mut self) -> Result<bool, RunnerError> {
-        let Some(current) = self.current.take() else { return Ok(false) };
+    /// The job's task is over: completes the job.
+    async fn finish(&mut self) -> Result<(), RunnerError> {
+        let Some(current) = self.current.take() else { return Ok(()) };
         let ready = match current.task.await {
             Ok(ready) => ready?,
             Err(error) => {
@@ -308,14 +307,16 @@ impl Runner {
         match ready {
             Some(ready) => {
                 self.skipped.reset();
-                ready.complete(&self.tools).await?;
-                Ok(true)
+                let is_known = ready.complete(&self.tools).await?;
+                if is_known && self.tools.registration.ephemeral {
+                    self.is_used = true;
+                    self.tools.note("was for one job, which is over");
+                    self.tools.disk(self.tools.place.remove())?;
+                }
             }
-            None => {
-                self.skip().await;
-                Ok(false)
-            }
+            None => self.skip().await,
         }
+        Ok(())
     }
 
     /// Opens a session; `None` when it is to end meanwhile.
@@ -343,7 +344,11 @@ impl Runner {
                 self.tools.note(&format!("{error}; tries again"));
             }
             self.pause(trouble.next(Some(&error))).await;
-            if *self.shutdown.borrow() != Shutdown::No && self.current.is_none() {
+            // A job that was taken up is not kept waiting by a session that cannot be had.
+            if self.current.as_ref().is_some_and(|current| current.over.has_changed().is_err()) {
+                self.finish().await?;
+            }
+            if self.is_used || *self.shutdown.borrow() != Shutdown::No && self.current.is_none() {
                 return Ok(None);
             }
         }

@@ -39,7 +39,7 @@ impl Fixed {
             ("strategy", merged(&job.strategy, [])),
             ("needs", merged(&job.needs, [])),
             ("job", merged(&job.job, [])),
-            ("runner", merged(&job.runner, strings(runner))),
+            ("runner", merged(&Json::Null, strings(runner).into_iter().chain(members(&job.runner)))),
             ("secrets", secrets),
         ]);
         Self { contexts }
@@ -88,11 +88,14 @@ pub(crate) fn value(json: &Json) -> Value {
 }
 
 fn merged(json: &Json, more: impl IntoIterator<Item = (String, Value)>) -> Value {
-    let given = match json {
+    Value::object(members(json).into_iter().chain(more))
+}
+
+fn members(json: &Json) -> Vec<(String, Value)> {
+    match json {
         Json::Object(members) => members.iter().map(|(name, json)| (name.clone(), value(json))).collect(),
         _ => Vec::new(),
-    };
-    Value::object(given.into_iter().chain(more))
+    }
 }
 
 /// One place where expressions stand.

@@ -86,7 +86,12 @@ fn outlined(step: &StepInfo) -> OutlinedStep {
 }
 
 /// The build of a job.
-pub(super) fn request(job: &Job, initiator: &str, defaults: &Defaults) -> Result<BuildRequest, String> {
+pub(super) fn request(
+    job: &Job,
+    runner: &str,
+    initiator: &str,
+    defaults: &Defaults,
+) -> Result<BuildRequest, String> {
     if let Some((alias, _)) = job.services.first() {
         return Err(format!(
             "the job's service `{alias}` cannot be started: this runner has no service containers yet"
@@ -129,7 +134,7 @@ pub(super) fn request(job: &Job, initiator: &str, defaults: &Defaults) -> Result
         timeout_seconds: Some(LONGEST),
         initiator: initiator.to_owned(),
         cache_dir: defaults.cache_dir.clone(),
-        job: Some(contexts(job)),
+        job: Some(contexts(job, runner)),
         ..BuildRequest::default()
     };
     reveal(job, &mut request);
@@ -148,7 +153,7 @@ pub(super) fn reveal(job: &Job, request: &mut BuildRequest) {
     }
 }
 
-fn contexts(job: &Job) -> JobContexts {
+fn contexts(job: &Job, runner: &str) -> JobContexts {
     let json = |name: &str| job.contexts.json(name);
     let mut github = json("github");
     if let Some(github) = github.as_object_mut() {
@@ -167,7 +172,7 @@ fn contexts(job: &Job) -> JobContexts {
         strategy: json("strategy"),
         needs: json("needs"),
         job: json("job"),
-        runner: json!({}),
+        runner: json!({ "name": runner }),
         env: job.env.clone(),
         defaults: StepDefaults { shell, working_directory },
         outputs,

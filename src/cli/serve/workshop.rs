@@ -51,7 +51,7 @@ impl Builder {
         &self,
         job: &Job,
         build: &str,
-        initiator: &str,
+        runner: &Registration,
         message: &JobMessage,
     ) -> Result<Work, String> {
         let stored = self.journal.find(build).map_err(|error| error.to_string())?;
@@ -60,7 +60,7 @@ impl Builder {
             // It had no container, so that there is nothing to be adopted and it ends at once.
             Ok(handle) if !has_run => {
                 let _ended = handle.outcome.await;
-                self.begin(job, initiator, message).await
+                self.begin(job, runner, message).await
             }
             Ok(handle) => Ok(self.work(handle, job)),
             // It has ended, or somebody has ended it, since.
@@ -77,8 +77,8 @@ impl Builder {
         }
     }
 
-    async fn begin(&self, job: &Job, initiator: &str, message: &JobMessage) -> Result<Work, String> {
-        let mut request = job::request(job, initiator, &self.defaults)?;
+    async fn begin(&self, job: &Job, runner: &Registration, message: &JobMessage) -> Result<Work, String> {
+        let mut request = job::request(job, &runner.name, &initiator(runner, message), &self.defaults)?;
         let found =
             self.launch.resolve(message, &job::actions(job)).await.map_err(|error| error.to_string())?;
         job::with_actions(&mut request, found, job::token(job));
@@ -112,14 +112,14 @@ fn initiator(runner: &Registration, message: &JobMessage) -> String {
 #[async_trait]
 impl Workshop for Builder {
     async fn start(&self, runner: &Registration, message: &JobMessage) -> Result<Work, String> {
-        let (job, initiator) = (job::read(message)?, initiator(runner, message));
-        match self.begun(&initiator)? {
-            Some(build) => self.go_on(&job, &build, &initiator, message).await,
-            None => self.begin(&job, &initiator, message).await,
+        let job = job::read(message)?;
+        match self.begun(&initiator(runner, message))? {
+            Some(build) => self.go_on(&job, &build, runner, message).await,
+            None => self.begin(&job, runner, message).await,
         }
     }
 
     async fn resume(&self, runner: &Registration, message: &JobMessage, build: &str) -> Result<Work, String> {
-        self.go_on(&job::read(message)?, build, &initiator(runner, message), message).await
+        self.go_on(&job::read(message)?, build, runner, message).await
     }
 }

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use runspan_agent_protocol::Secret;
 use runspan_archive::Limits;
 
-use super::action::ended_early;
+use super::load::ended_early;
 use super::run::{Done, Running};
 use super::{Frame, Steps, Stop};
 use crate::source::{self, Context, Git, GitLogin, Source};

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use runspan_expressions::Value;
 
-use super::action::Loaded;
+use super::load::Loaded;
 use super::process::Process;
 use super::run::{Done, Running};
 use super::{Frame, Steps, Stop};

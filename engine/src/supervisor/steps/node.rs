@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use runspan_agent_protocol::layout;
 
-use super::action::ended_early;
+use super::load::ended_early;
 use super::{Steps, Stop};
 use crate::steps::Architecture;
 
