@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,7 +27,10 @@ fn main() -> Result<()> {
         }
         None => build()?,
     };
+    let mut hasher = DefaultHasher::new();
+    fs::read(&agent)?.hash(&mut hasher);
     println!("cargo::rustc-env=RUNSPAN_AGENT_BINARY={}", agent.display());
+    println!("cargo::rustc-env=RUNSPAN_AGENT_HASH={:016x}", hasher.finish());
     Ok(())
 }
 

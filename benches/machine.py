@@ -123,6 +123,12 @@ def command_seconds(events, text):
 median = statistics.median
 
 
+def busy_seconds():
+    """CPU time that all processes of the machine, and the kernel, have taken so far."""
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 def load():
     return os.getloadavg()[0]
 

@@ -24,6 +24,11 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
         "Addresses of builds' private networks [default: 10.213.0.0/16, or others that are free]",
     ),
     ("AWS_REGION, AWS_DEFAULT_REGION", "Region that builds see [default: us-east-1]"),
+    ("RUNSPAN_METRICS_NAMESPACE", "CloudWatch namespace for builds' metrics [default: none are sent]"),
+    ("RUNSPAN_EVENT_BUS", "EventBridge bus for builds' events [default: none are sent]"),
+    ("RUNSPAN_EVENT_SOURCE", "Source of those events [default: runspan.codebuild]"),
+    ("RUNSPAN_SNS_TOPIC", "ARN of the SNS topic for notifications [default: none are sent]"),
+    ("RUNSPAN_SNS_EVENTS", "Which, as in state-failed,phase-failure [default: every state]"),
     ("RUNSPAN_IMAGES_GIB", "Most GiB of images that the sandbox keeps [default: 20]"),
     ("RUNSPAN_ACTIONS_URL", "API that the actions of steps come from [default: https://api.github.com]"),
     ("RUNSPAN_ACTIONS_TOKEN", "Login for it"),
@@ -59,7 +64,27 @@ pub(crate) struct Config {
     pub(crate) region: String,
     /// Who runs the program.
     pub(crate) user: String,
+    /// Who wants to know of builds.
+    pub(crate) notices: Notices,
 }
+
+/// Where builds' metrics and events go.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notices {
+    /// `RUNSPAN_METRICS_NAMESPACE`.
+    pub(crate) metrics_namespace: Option<String>,
+    /// `RUNSPAN_EVENT_BUS`.
+    pub(crate) event_bus: Option<String>,
+    /// `RUNSPAN_EVENT_SOURCE`.
+    pub(crate) event_source: String,
+    /// `RUNSPAN_SNS_TOPIC`.
+    pub(crate) sns_topic: Option<String>,
+    /// `RUNSPAN_SNS_EVENTS`.
+    pub(crate) sns_events: Vec<String>,
+}
+
+/// Every state that a build can come into.
+const SNS_EVENTS: &str = "state-failed,state-succeeded,state-in-progress,state-stopped";
 
 impl Config {
     /// Reads the process's environment.
@@ -103,6 +128,18 @@ impl Config {
             user: text("USER")
                 .or_else(|| text("LOGNAME"))
                 .unwrap_or_else(|| if root { "root".into() } else { "unknown".into() }),
+            notices: Notices {
+                metrics_namespace: text("RUNSPAN_METRICS_NAMESPACE"),
+                event_bus: text("RUNSPAN_EVENT_BUS"),
+                event_source: text("RUNSPAN_EVENT_SOURCE").unwrap_or_else(|| "runspan.codebuild".into()),
+                sns_topic: text("RUNSPAN_SNS_TOPIC"),
+                sns_events: text("RUNSPAN_SNS_EVENTS")
+                    .unwrap_or_else(|| SNS_EVENTS.into())
+                    .split(',')
+                    .map(|name| name.trim().to_owned())
+                    .filter(|name| !name.is_empty())
+                    .collect(),
+            },
         })
     }
 

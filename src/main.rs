@@ -8,6 +8,7 @@ mod event;
 mod exit_code;
 mod failure;
 mod parallel;
+mod ports;
 mod translators;
 
 use std::process::ExitCode;

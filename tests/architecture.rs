@@ -6,6 +6,7 @@ use std::process::Command;
 
 /// Each crate of ours, with those of ours it may use. An arrow that is not here needs a reason.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("fake-chaos", &[]),
     ("fake-github", &[]),
     (
         "runspan",
@@ -13,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-action-source",
             "runspan-actions",
             "runspan-agent-protocol",
+            "runspan-aws",
             "runspan-buildspec",
             "runspan-docker",
             "runspan-engine",
@@ -28,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),
+    ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     (
@@ -44,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates of others that only one room may use.
 const ROOMS: &[(&str, &str)] = &[
+    ("aws-config", "runspan-aws"),
     ("bollard", "runspan-docker"),
     ("netlink-bindings", "runspan-network"),
     ("netlink-socket2", "runspan-network"),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::{BuildPhase, PhaseType, Status};
-use crate::project::{EnvironmentVariable, ProjectArtifacts, ProjectCache, ProjectSource};
+use crate::project::{BucketOwnerAccess, EnvironmentVariable, ProjectArtifacts, ProjectCache, ProjectSource};
 
 /// The account of builds that run on no account, as CodeBuild's local agent has it.
 pub const LOCAL_ACCOUNT: &str = "000000000000";
@@ -117,10 +117,29 @@ pub struct BuildArtifacts {
     pub md5sum: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_identifier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub override_artifact_name: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_disabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket_owner_access: Option<BucketOwnerAccess>,
+    /// Ours: the page that shows it, of an artifact in S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Ours: where it also is on this machine while the batch runs that it belongs to, of an artifact in S3.
+    #[serde(skip)]
+    pub copy: Option<String>,
     /// Files in it.
     pub files: u64,
     /// Its bytes, as stored.
     pub bytes: u64,
+}
+
+impl BuildArtifacts {
+    /// Where it is on this machine.
+    pub fn local(&self) -> &str {
+        self.copy.as_deref().unwrap_or(&self.location)
+    }
 }
 
 impl From<&ProjectArtifacts> for BuildArtifacts {
@@ -137,6 +156,12 @@ pub struct BuildLogs {
     pub group_name: String,
     pub stream_name: String,
     pub deep_link: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_watch_logs_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_logs_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_deep_link: Option<String>,
 }
 
 /// One of `Build.exportedEnvironmentVariables`.

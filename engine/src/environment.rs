@@ -3,6 +3,7 @@
 use crate::build::{Build, LOCAL_ACCOUNT};
 use crate::project::{ProjectSource, SourceType};
 use crate::request::BuildRequest;
+use crate::supervisor::console_url;
 
 /// Region of a build that names none.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -82,7 +83,7 @@ pub fn codebuild_variables(
     set("CODEBUILD_BUILD_IMAGE", &build.environment.image);
     set("CODEBUILD_BUILD_NUMBER", &build.build_number.to_string());
     set("CODEBUILD_BUILD_SUCCEEDING", "1");
-    set("CODEBUILD_BUILD_URL", &build.logs.deep_link);
+    set("CODEBUILD_BUILD_URL", &console_url(region, &build.id));
     set("CODEBUILD_CI", "true");
     set("CODEBUILD_INITIATOR", &build.initiator);
     let default_key = format!("arn:aws:kms:{region}:{LOCAL_ACCOUNT}:alias/aws/s3");

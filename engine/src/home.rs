@@ -49,18 +49,12 @@ impl Home {
         self.root.join("batches").join(uuid).join("artifacts")
     }
 
-    /// Puts the agent's binary where executors can mount it, once for each version of it.
+    /// Puts the agent's binary where executors can mount it, once for each version of it; `version` tells them apart.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn install_agent(&self, binary: &[u8]) -> io::Result<PathBuf> {
-        // Every run does this, so it goes by words.
-        let hash = binary.chunks(8).fold(0_u64, |hash, chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95)
-        });
-        let path = self.root.join(format!("agent-{hash:016x}"));
+    pub fn install_agent(&self, version: &str, binary: &[u8]) -> io::Result<PathBuf> {
+        let path = self.root.join(format!("agent-{version}"));
         let is_there = || fs::metadata(&path).is_ok_and(|found| found.len() == binary.len() as u64);
         if is_there() {
             return Ok(path);
@@ -118,6 +112,11 @@ impl BuildDir {
         self.root.join("stop")
     }
 
+    /// Files that are on their way to an object store.
+    pub fn outgoing(&self) -> PathBuf {
+        self.root.join("outgoing")
+    }
+
     /// Artifacts, unless the user names another place.
     pub fn artifacts(&self) -> PathBuf {
         self.root.join("artifacts")
@@ -133,12 +132,24 @@ impl BuildDir {
     /// # Errors
     /// Those of the file system.
     pub fn try_lock(&self) -> io::Result<Option<BuildLock>> {
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.lock())?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(BuildLock { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+        try_lock(&self.lock())
+    }
+
+    /// As [`Self::try_lock`], the right to take to others what they are to know of the build.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn try_delivery_lock(&self) -> io::Result<Option<BuildLock>> {
+        try_lock(&self.root.join("delivery.lock"))
+    }
+}
+
+fn try_lock(path: &Path) -> io::Result<Option<BuildLock>> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(BuildLock { _file: file })),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -4,9 +4,10 @@ use runspan_agent_protocol::{Command, Shell};
 use runspan_buildspec::{Buildspec, Cache, OnFailure, Phase, ReportFormat, Step, Version, Work};
 
 use crate::lifecycle::PhaseType;
+use crate::ports::{Encryption, Place};
 use crate::project::{
-    ArtifactPackaging, ArtifactsType, CacheType, EnvironmentVariable, NamespaceType, ProjectArtifacts,
-    VariableType, compute_size,
+    ArtifactPackaging, ArtifactsType, BucketOwnerAccess, CacheType, EnvironmentVariable, NamespaceType,
+    ProjectArtifacts, VariableType, compute_size,
 };
 use crate::request::BuildRequest;
 
@@ -82,6 +83,21 @@ pub struct ArtifactTarget {
     pub name: String,
     /// `packaging`.
     pub packaging: ArtifactPackaging,
+    /// Whether the buildspec's name counts, where a project says.
+    pub overrides_name: Option<bool>,
+    /// The bucket, where a project names one and the request no directory.
+    pub bucket: Option<Bucket>,
+}
+
+/// A bucket for artifacts, and how they are kept there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// `encryptionDisabled` and the project's `encryptionKey`.
+    pub encryption: Encryption,
+    /// `bucketOwnerAccess`.
+    pub owner_access: BucketOwnerAccess,
 }
 
 /// One report group to fill.
@@ -206,7 +222,7 @@ fn artifacts(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Ve
     if primary.is_none_or(|artifacts| artifacts.kind != ArtifactsType::NoArtifacts)
         && !block.primary.files.is_empty()
     {
-        all.push(planned_artifact(None, &block.primary, primary, project_name));
+        all.push(planned_artifact(request, None, &block.primary, primary, project_name));
     }
     for (identifier, artifact) in &block.secondary {
         let settings = request
@@ -214,12 +230,13 @@ fn artifacts(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Ve
             .secondary_artifacts
             .iter()
             .find(|settings| settings.artifact_identifier.as_deref() == Some(identifier));
-        all.push(planned_artifact(Some(identifier), artifact, settings, project_name));
+        all.push(planned_artifact(request, Some(identifier), artifact, settings, project_name));
     }
     all
 }
 
 fn planned_artifact(
+    request: &BuildRequest,
     identifier: Option<&String>,
     block: &runspan_buildspec::Artifact,
     settings: Option<&ProjectArtifacts>,
@@ -237,6 +254,8 @@ fn planned_artifact(
                 namespace: settings.namespace_type,
                 name: overridden.or_else(|| settings.name.clone()).unwrap_or_else(|| project_name.to_owned()),
                 packaging: settings.packaging,
+                overrides_name: settings.override_artifact_name,
+                bucket: bucket(request, settings),
             }
         }
         // No project says where: the buildspec's own name counts, and `.zip` in it asks for a zip file.
@@ -244,7 +263,14 @@ fn planned_artifact(
             let name = block.name.clone().or_else(|| identifier.cloned()).unwrap_or_else(|| "/".into());
             let packaging =
                 if name.ends_with(".zip") { ArtifactPackaging::Zip } else { ArtifactPackaging::None };
-            ArtifactTarget { path: prefixed(None), namespace: NamespaceType::None, name, packaging }
+            ArtifactTarget {
+                path: prefixed(None),
+                namespace: NamespaceType::None,
+                name,
+                packaging,
+                overrides_name: None,
+                bucket: None,
+            }
         }
     };
     PlannedArtifact {
@@ -256,6 +282,16 @@ fn planned_artifact(
         keep_symlinks: block.enable_symlinks.unwrap_or_default(),
         target,
     }
+}
+
+/// The bucket that the project names for an artifact, where the request names no directory.
+pub(crate) fn bucket(request: &BuildRequest, settings: &ProjectArtifacts) -> Option<Bucket> {
+    let name = settings.location.clone().filter(|name| !name.is_empty())?;
+    (settings.kind == ArtifactsType::S3 && request.artifacts_dir.is_none()).then(|| Bucket {
+        name: Place::parse(&name).bucket,
+        encryption: Encryption::of(settings.encryption_disabled, request.project.encryption_key.as_deref()),
+        owner_access: settings.bucket_owner_access,
+    })
 }
 
 /// Memory in bytes and vCPUs a build may use: none when nothing names a size.

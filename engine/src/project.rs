@@ -21,6 +21,8 @@ pub struct Project {
     pub timeout_in_minutes: Option<u32>,
     pub queued_timeout_in_minutes: Option<u32>,
     pub encryption_key: Option<String>,
+    pub service_role: Option<String>,
+    pub logs_config: LogsConfig,
     pub build_batch_config: Option<BuildBatchConfig>,
     pub concurrent_build_limit: Option<u32>,
     pub auto_retry_limit: Option<u32>,
@@ -129,6 +131,19 @@ pub struct ProjectArtifacts {
     pub packaging: ArtifactPackaging,
     pub override_artifact_name: Option<bool>,
     pub artifact_identifier: Option<String>,
+    pub encryption_disabled: Option<bool>,
+    pub bucket_owner_access: BucketOwnerAccess,
+}
+
+/// `bucketOwnerAccess`: what the bucket's owner may do with objects of another account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are CodeBuild's")]
+pub enum BucketOwnerAccess {
+    #[default]
+    None,
+    ReadOnly,
+    Full,
 }
 
 /// `artifacts.type`.
@@ -195,6 +210,46 @@ pub enum CacheMode {
     LocalSourceCache,
     LocalDockerLayerCache,
     LocalCustomCache,
+}
+
+/// `logsConfig`. CodeBuild's default for CloudWatch Logs is ENABLED; here nothing leaves the machine unless asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct LogsConfig {
+    pub cloud_watch_logs: CloudWatchLogsConfig,
+    pub s3_logs: S3LogsConfig,
+}
+
+/// `logsConfig.cloudWatchLogs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct CloudWatchLogsConfig {
+    pub status: Switch,
+    pub group_name: Option<String>,
+    pub stream_name: Option<String>,
+}
+
+/// `logsConfig.s3Logs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct S3LogsConfig {
+    pub status: Switch,
+    pub location: Option<String>,
+    pub encryption_disabled: Option<bool>,
+    pub bucket_owner_access: BucketOwnerAccess,
+}
+
+/// `ENABLED` or `DISABLED`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are CodeBuild's")]
+pub enum Switch {
+    Enabled,
+    #[default]
+    Disabled,
 }
 
 /// `environment`.

@@ -32,15 +32,22 @@ pub(crate) struct DoctorArgs {
     /// The executor to look at.
     #[arg(long, value_enum, default_value_t)]
     executor: Choice,
+    /// Print the IAM policy with everything that builds may ask of AWS, and look at nothing.
+    #[arg(long)]
+    aws_policy: bool,
 }
 
 pub(super) async fn doctor(args: DoctorArgs, config: Config) -> Result<Exit, Failure> {
+    if args.aws_policy {
+        console::print(&format!("{:#}\n", runspan_aws::policy()));
+        return Ok(Exit::Success);
+    }
     let mut checks = vec![kernel(), control_groups(), git()];
     match config.journal() {
         Ok(journal) => {
             checks.extend(state(journal.home().root()));
             checks.push(left_builds(&journal));
-            checks.extend(connect(args.executor, &config, &journal).await?.check().await);
+            checks.extend(connect(args.executor.into(), &config, &journal).await?.check().await);
         }
         Err(failure) => checks.push(bad(
             "state directory",

@@ -10,7 +10,7 @@ use runspan_engine::{
     Progress, RootFs,
 };
 use runspan_network::{HostNetwork, Settings};
-use runspan_sandbox::SandboxExecutor;
+use runspan_sandbox::{OpenNetworks, SandboxExecutor, WarmUp};
 
 use super::auto::Auto;
 use crate::config::Config;
@@ -31,33 +31,48 @@ pub(crate) enum Choice {
     Sandbox,
 }
 
+/// How the program starts itself as a sandbox's first process.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// What was chosen, with what was begun for it.
+pub(crate) struct Chosen {
+    choice: Choice,
+    ahead: Option<WarmUp>,
+}
+
+impl Chosen {
+    /// Begins at once what the first build would have to wait for.
+    pub(crate) fn begin(choice: Choice, config: &Config) -> Self {
+        let begin = || WarmUp::begin(OWN_PROGRAM.as_ref(), Networks::of(config).opening());
+        Self { choice, ahead: (choice != Choice::Docker).then(begin) }
+    }
+}
+
+impl From<Choice> for Chosen {
+    fn from(choice: Choice) -> Self {
+        Self { choice, ahead: None }
+    }
+}
+
 /// Connects. An engine that does not answer fails a build's PROVISIONING, so that the build has a record.
 pub(crate) async fn connect(
-    choice: Choice,
+    chosen: Chosen,
     config: &Config,
     journal: &Journal,
 ) -> Result<Arc<dyn Executor>, Failure> {
-    let networks = Networks(Settings { range: config.network_range, ..Settings::default() });
-    Ok(match choice {
+    let networks = Networks::of(config);
+    let sandbox = || {
+        let ahead = chosen.ahead.unwrap_or_else(|| WarmUp::none(networks.opening()));
+        SandboxExecutor::new(journal.home().root(), OWN_PROGRAM.into(), ahead, config.image_settings())
+    };
+    Ok(match chosen.choice {
         Choice::Docker => match docker(&networks).await? {
             Ok(docker) => Arc::new(docker),
             Err(unreachable) => Arc::new(unreachable),
         },
-        Choice::Sandbox => Arc::new(sandbox(config, journal, networks)),
-        Choice::Auto => {
-            let sandbox = sandbox(config, journal, networks.clone());
-            Arc::new(Auto::new(sandbox, networks, may_have_left_containers(journal)?))
-        }
+        Choice::Sandbox => Arc::new(sandbox()),
+        Choice::Auto => Arc::new(Auto::new(sandbox(), networks.clone(), may_have_left_containers(journal)?)),
     })
-}
-
-fn sandbox(config: &Config, journal: &Journal, networks: Networks) -> SandboxExecutor {
-    let open = move || networks.open();
-    let images = config.image_settings();
-    let sandbox =
-        SandboxExecutor::new(journal.home().root(), "/proc/self/exe".into(), Arc::new(open), images);
-    sandbox.warm_up();
-    sandbox
 }
 
 /// The container engine of this environment.
@@ -82,6 +97,15 @@ pub(super) async fn docker(
 pub(super) struct Networks(Settings);
 
 impl Networks {
+    fn of(config: &Config) -> Self {
+        Self(Settings { range: config.network_range, ..Settings::default() })
+    }
+
+    fn opening(&self) -> Arc<OpenNetworks> {
+        let networks = self.clone();
+        Arc::new(move || networks.open())
+    }
+
     fn open(&self) -> Result<Arc<dyn PrivateNetwork>, NetworkError> {
         Ok(Arc::new(HostNetwork::open(self.0.clone())?))
     }

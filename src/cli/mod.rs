@@ -1,5 +1,6 @@
 //! The command line.
 
+mod alarms;
 mod auto;
 mod builds;
 mod check;
@@ -60,6 +61,8 @@ enum Command {
     Shell(shell::ShellArgs),
     /// Say what works on this machine, and what to do about the rest.
     Doctor(doctor::DoctorArgs),
+    /// Print alarms and a dashboard for builds' metrics, or put them into the account.
+    Alarms(alarms::AlarmsArgs),
     /// Hold an executor to CodeBuild's behaviour, case by case.
     Conformance(crate::conformance::Args),
     /// Print completions for a shell.
@@ -109,6 +112,7 @@ impl Cli {
             Command::Images(command) => images::images(command, &Config::load()?),
             Command::Shell(args) => block_on(shell::shell(args, Config::load()?)),
             Command::Doctor(args) => block_on(doctor::doctor(args, Config::load()?)),
+            Command::Alarms(args) => block_on(alarms::alarms(args, Config::load()?)),
             Command::Conformance(args) => Ok(crate::conformance::run(&args)),
             Command::Completions(args) => Ok(completions::completions(&args)),
         }

@@ -8,22 +8,29 @@ use clap::Args;
 use runspan_agent_protocol::Pause;
 use runspan_engine::build::{Build, BuildId};
 use runspan_engine::journal::{Journal, Position, StoredEvent};
+use runspan_engine::sinks::undelivered;
 use runspan_engine::{BuildHandle, Control, Event, Outcome, Supervisor};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::executor::{Choice, connect};
+use super::builds::said;
+use super::executor::{Chosen, connect};
 use super::{explain, shell};
 use crate::config::Config;
 use crate::console::{self, Follower, JsonLines, Length, Live, LogText, Silence, Sink, headline, summary};
 use crate::exit_code::Exit;
 use crate::failure::Failure;
+use crate::ports::ports;
 
 /// The agent, as every container gets it.
 const AGENT: &[u8] = include_bytes!(env!("RUNSPAN_AGENT_BINARY"));
+/// What tells this agent from other versions of it.
+const AGENT_HASH: &str = env!("RUNSPAN_AGENT_HASH");
 /// Leftovers of dead supervisors do not hold up a new build for longer.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(3);
+/// Sinks that do not answer do not hold up the end of a build for longer.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a build prints.
 #[derive(Clone, Copy, Debug, Args)]
@@ -49,20 +56,21 @@ impl Session {
     pub(super) async fn open(
         config: &Config,
         journal: Arc<Journal>,
-        choice: Choice,
+        executor: impl Into<Chosen>,
         output: OutputArgs,
     ) -> Result<Self, Failure> {
-        let agent = journal.home().install_agent(AGENT).map_err(|error| {
+        let agent = journal.home().install_agent(AGENT_HASH, AGENT).map_err(|error| {
             Failure::machine(format!("the agent cannot be put into {}", journal.home().root().display()))
                 .because(&error)
                 .help("make room there, or set RUNSPAN_HOME to another directory")
         })?;
         let live = if output.quiet { Live::none() } else { Live::on_terminal() };
         let placing = live.clone();
-        let executor = connect(choice, config, &journal).await?;
+        let executor = connect(executor.into(), config, &journal).await?;
         let supervisor = Supervisor::new(Arc::clone(&journal), executor, agent, config.region.clone())
+            .with_progress(Arc::new(move |_, progress| placing.placing(&progress)))
             .with_actions(config.actions()?)
-            .with_progress(Arc::new(move |_, progress| placing.placing(&progress)));
+            .with_ports(ports(config));
         Ok(Self { journal, supervisor, output, live })
     }
 
@@ -83,6 +91,18 @@ impl Session {
         }
         self.sweep().await;
         Ok(work.await)
+    }
+
+    /// Gives sinks the time to take what is left, and says what they did not.
+    pub(super) async fn drain(&self) {
+        let couriers = self.supervisor.couriers();
+        couriers.drain(DRAIN_PATIENCE).await;
+        // What an earlier build left behind may go by now; it holds up nobody.
+        let _later = tokio::time::timeout(DRAIN_PATIENCE, couriers.retry(None)).await;
+        match undelivered(&self.journal) {
+            Ok(left) => left.iter().for_each(|left| console::note(&format!("note: {}", said(left)))),
+            Err(error) => console::note(&format!("warning: what is not delivered is not known: {error}")),
+        }
     }
 
     /// Follows a build, and those that are tried in its place, to the end.

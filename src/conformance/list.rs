@@ -23,7 +23,7 @@ pub(super) fn table(cases: &[Case]) -> String {
 }
 
 /// One line, with nothing that would end the cell or be taken for HTML.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|").replace('<', "&lt;")
 }
 

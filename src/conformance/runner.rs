@@ -49,10 +49,9 @@ impl Outcome {
     }
 }
 
-/// Runs cases with one program, executor and state directory.
+/// Runs cases with one program and state directory.
 pub(super) struct Runner {
     program: PathBuf,
-    executor: String,
     timeout: Duration,
     home: TempDir,
 }
@@ -62,15 +61,15 @@ const SOURCE: &str = "sample";
 
 impl Runner {
     /// A runner of this very program.
-    pub(super) fn new(executor: &str, timeout: Duration) -> io::Result<Self> {
+    pub(super) fn new(timeout: Duration) -> io::Result<Self> {
         let home = tempfile::Builder::new().prefix("runspan-conformance-").tempdir()?;
-        Ok(Self { program: env::current_exe()?, executor: executor.to_owned(), timeout, home })
+        Ok(Self { program: env::current_exe()?, timeout, home })
     }
 
-    /// Runs a case on an image.
-    pub(super) fn run(&self, case: &Case, image: &str) -> Outcome {
+    /// Runs a case on an executor and an image.
+    pub(super) fn run(&self, case: &Case, executor: &str, image: &str) -> Outcome {
         let started = Instant::now();
-        let result = self.try_run(case, image);
+        let result = self.try_run(case, executor, image);
         let seconds = started.elapsed().as_secs_f64();
         match result {
             Ok(None) => Outcome::Passed { seconds },
@@ -83,7 +82,7 @@ impl Runner {
     }
 
     /// The differences and the log of the first run that was not as expected.
-    fn try_run(&self, case: &Case, image: &str) -> io::Result<Option<(Vec<String>, String)>> {
+    fn try_run(&self, case: &Case, executor: &str, image: &str) -> io::Result<Option<(Vec<String>, String)>> {
         let dir = tempfile::Builder::new().prefix("runspan-case-").tempdir()?;
         let source = dir.path().join(SOURCE);
         fs::create_dir(&source)?;
@@ -103,7 +102,7 @@ impl Runner {
             let last = index + 1 == runs.len();
             let image = run.image.as_deref().unwrap_or(image);
             write_tree(&source, &run.files)?;
-            let observed = self.observe(case, run, dir.path(), image)?;
+            let observed = self.observe(case, run, dir.path(), (executor, image))?;
             let mut found = Vec::new();
             for expect in run.expect.iter().chain(last.then_some(&case.expect)) {
                 found.extend(differences(expect, &observed, image));
@@ -118,7 +117,7 @@ impl Runner {
         Ok(None)
     }
 
-    fn observe(&self, case: &Case, run: &Run, dir: &Path, image: &str) -> io::Result<Observed> {
+    fn observe(&self, case: &Case, run: &Run, dir: &Path, on: (&str, &str)) -> io::Result<Observed> {
         let (stdout, stderr) = (dir.join("stdout"), dir.join("stderr"));
         let (artifacts, reports) = (dir.join("artifacts"), dir.join("reports"));
         for old in [&artifacts, &reports] {
@@ -127,7 +126,7 @@ impl Runner {
                 _ => {}
             }
         }
-        let mut command = self.command(case, run, dir, image)?;
+        let mut command = self.command(case, run, dir, on)?;
         command.arg("--artifacts").arg(&artifacts).arg("--reports").arg(&reports);
         command.stdin(Stdio::null()).stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
         let status = self.wait(command.spawn()?, run.interrupt_at.as_deref(), &stdout)?;
@@ -144,14 +143,20 @@ impl Runner {
         Ok(observed)
     }
 
-    fn command(&self, case: &Case, run: &Run, dir: &Path, image: &str) -> io::Result<Command> {
+    fn command(
+        &self,
+        case: &Case,
+        run: &Run,
+        dir: &Path,
+        (executor, image): (&str, &str),
+    ) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         // The caller's AWS settings would change the variables of the builds.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
             command.env_remove(name);
         }
         command.env("RUNSPAN_HOME", self.home.path()).envs(&run.host_env);
-        command.arg("run").arg(dir.join(SOURCE)).args(["--executor", &self.executor, "--image", image]);
+        command.arg("run").arg(dir.join(SOURCE)).args(["--executor", executor, "--image", image]);
         command.arg("--cache-dir").arg(dir.join("cache"));
         if !run.plain {
             command.arg("--json");

@@ -1,4 +1,4 @@
-//! The conformance suite, as `runspan conformance` runs it, against Docker and against the sandbox.
+//! The conformance suite, as `runspan conformance` runs it, on Docker and in the sandbox.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,30 +12,33 @@ const JOBS: &str = "4";
 const KINDS: [(&str, &str); 3] = [("any", "busybox"), ("bash", "debian"), ("debian", "debian")];
 
 #[test]
-fn docker_behaves_as_codebuild() {
-    let images = KINDS.map(|(kind, name)| (kind, format!("runspan-test/{name}")));
-    let has = |image: &String| {
+fn executors_behave_as_codebuild() {
+    let docker = KINDS.map(|(kind, name)| (kind, format!("runspan-test/{name}")));
+    let sandbox = KINDS.map(|(kind, name)| (kind, roots().join(name).to_string_lossy().into_owned()));
+    let has_image = |image: &String| {
         let inspected = Command::new("docker").args(["image", "inspect", image]).output();
         inspected.is_ok_and(|output| output.status.success())
     };
-    match images.iter().find(|(_, image)| !has(image)) {
+    let mut executors = Vec::new();
+    match docker.iter().find(|(_, image)| !has_image(image)) {
         Some((_, missing)) => skip(&format!("no Docker engine with {missing}")),
-        None => all_pass("docker", &images),
+        None => executors.push(("docker", docker)),
+    }
+    match sandbox.iter().find(|(_, root)| !PathBuf::from(root).is_dir()) {
+        Some((_, missing)) => skip(&format!("no root {missing}")),
+        None => executors.push(("sandbox", sandbox)),
+    }
+    if !executors.is_empty() {
+        all_pass(&executors);
     }
 }
 
-#[test]
-fn the_sandbox_behaves_as_codebuild() {
+fn roots() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"),
         PathBuf::from,
     );
-    let roots = cache.join("runspan-tests/roots");
-    let images = KINDS.map(|(kind, name)| (kind, roots.join(name).to_string_lossy().into_owned()));
-    match images.iter().find(|(_, root)| !PathBuf::from(root).is_dir()) {
-        Some((_, missing)) => skip(&format!("no root {missing}")),
-        None => all_pass("sandbox", &images),
-    }
+    cache.join("runspan-tests/roots")
 }
 
 fn skip(missing: &str) {
@@ -44,13 +47,16 @@ fn skip(missing: &str) {
     drop(writeln!(std::io::stderr(), "SKIPPED: the conformance suite: {message}"));
 }
 
-fn all_pass(executor: &str, images: &[(&str, String)]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_runspan"))
-        .args(["conformance", "tests/conformance/cases", "--executor", executor, "--jobs", JOBS])
-        .args(images.iter().flat_map(|(kind, image)| ["--image".to_owned(), format!("{kind}={image}")]))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
+fn all_pass(executors: &[(&str, [(&str, String); 3])]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runspan"));
+    command.args(["conformance", "tests/conformance/cases", "--jobs", JOBS]);
+    for (executor, images) in executors {
+        command.args(["--executor", executor]);
+        for (kind, image) in images {
+            command.args(["--image", &format!("{executor}/{kind}={image}")]);
+        }
+    }
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let failed: Vec<&str> = text.lines().filter(|line| !line.starts_with("passed")).collect();
     assert!(output.status.success(), "{}\n{}", failed.join("\n"), String::from_utf8_lossy(&output.stderr));

@@ -31,7 +31,7 @@ fn every_example_passes_check() {
 
 #[test]
 fn every_example_is_tested_here() {
-    let here = include_str!("examples.rs").to_owned() + include_str!("pauses.rs");
+    let here = include_str!("examples.rs").to_owned() + include_str!("pauses.rs") + include_str!("aws.rs");
     let names: BTreeSet<_> = fs::read_dir(example(""))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

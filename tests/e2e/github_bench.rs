@@ -92,7 +92,8 @@ impl Bench {
     pub(crate) fn serve_with(&self, more: &[&str]) -> Serving {
         let log = self.home.path().join("serve.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let arguments = [&["serve", "--executor", "sandbox", "--host-network"], more].concat();
+        let arguments =
+            [&["serve", "--executor", "sandbox", "--image", "host", "--host-network"], more].concat();
         let child = self.command(&arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Serving { child, log }
     }

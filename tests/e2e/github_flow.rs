@@ -82,6 +82,9 @@ async fn a_matrix_runs_and_everything_is_reported() {
     assert!(!everything.contains("hush-hush") && !everything.contains("ghp_0123456789"), "{everything}");
     // Of a step's own log each line has its time, and it is that step's alone.
     let second = debian.steps_in_order()[2].id;
+    let live: Vec<&str> =
+        debian.live.iter().filter(|line| line.step == Some(second)).map(|line| line.text.as_str()).collect();
+    assert!(live.contains(&"the key is ***"), "{live:?}");
     let own = bench.github.read(|github| github.step_log(debian.id, second)).unwrap();
     assert!(own.lines().all(|line| line.contains("Z ")), "{own}");
     assert!(!own.contains("hello") && own.contains("the key is"), "{own}");

@@ -1,9 +1,11 @@
 //! A state directory of its own for each test, the program run in it, and the proof that nothing is left behind.
 
+mod aws;
 mod files;
 mod process;
 mod record;
 
+pub(crate) use aws::*;
 pub(crate) use files::*;
 pub(crate) use process::*;
 pub(crate) use record::*;
@@ -84,6 +86,11 @@ impl Home {
     /// A path beside the state directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
+    }
+
+    /// The state directory.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     /// A source directory with these files.

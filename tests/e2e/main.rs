@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aws;
+mod chaos;
 mod concurrency;
 mod crash;
 mod escapes;

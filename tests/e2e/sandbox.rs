@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aws;
+mod chaos;
 mod concurrency;
 mod crash;
 mod escapes;

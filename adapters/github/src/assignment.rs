@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::lease::Lease;
-use crate::report::{Outline, Reported, Reporter};
+use crate::report::{Live, Outline, Reported, Reporter};
 use crate::retry::{Backoff, persist};
 use crate::run_service::{Annotation, Completion, Conclusion, Level, StepResult};
 use crate::runner::{Cancelled, RunnerError, Shutdown, Tools};
@@ -216,7 +216,7 @@ impl Assignment {
         let tools = self.tools.clone();
         let warn = Arc::new(move |text: String| tools.note(&text));
         let (stopping, is_stopping) = watch::channel(false);
-        let reporter = Reporter::new(job.job_id, outline, results, warn);
+        let reporter = Reporter::new(job.job_id, outline, results, Live::of(job), warn);
         let mut reported = std::pin::pin!(reporter.follow(feed, is_stopping));
         let (mut cancelled, mut lost, mut halting) = (false, None, false);
         let mut kill_at: Option<Instant> = None;

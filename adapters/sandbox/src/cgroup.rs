@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
+use crate::process::Process;
 use crate::spec::Joined;
 
 /// Controllers that limit or measure a build.
@@ -110,6 +111,21 @@ impl Groups {
                     return Err(io::Error::new(error.kind(), format!("{}: {error}", dir.display())));
                 }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a process into them, with all that it starts from now on; not an error when it is gone.
+    pub(crate) fn join(&self, process: Process) -> io::Result<()> {
+        for Joined { dir, .. } in &self.joined {
+            match fs::write(dir.join("cgroup.procs"), process.id().to_string()) {
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
+                Err(error) => {
+                    let text = format!("cannot join {}: {error}", dir.display());
+                    return Err(io::Error::new(error.kind(), text));
+                }
+                Ok(()) => {}
             }
         }
         Ok(())

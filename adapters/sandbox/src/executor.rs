@@ -12,10 +12,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
 
-use crate::cgroup::Hierarchy;
+use crate::ahead::WarmUp;
 use crate::check;
 use crate::image::{self, ImageError, Store};
-use crate::network::{Networks, OpenNetworks};
+use crate::network::Networks;
 use crate::placing::{Placing, Plan, Rooms};
 use crate::state::{Place, State};
 
@@ -38,6 +38,7 @@ pub(crate) struct Sandboxes {
     pub(crate) program: PathBuf,
     pub(crate) networks: Networks,
     pub(crate) images: Images,
+    pub(crate) ahead: Arc<WarmUp>,
 }
 
 /// The store of images, opened once it is needed.
@@ -61,24 +62,10 @@ impl Images {
 impl SandboxExecutor {
     /// Sandboxes live below this state directory. `program` is started as their first process, and must call
     /// [`enter`](crate::enter).
-    pub fn new(home: &Path, program: PathBuf, networks: Arc<OpenNetworks>, images: image::Settings) -> Self {
-        let (state, networks) = (State::new(home), Networks::new(networks));
+    pub fn new(home: &Path, program: PathBuf, ahead: WarmUp, images: image::Settings) -> Self {
+        let (state, networks) = (State::new(home), ahead.networks.clone());
         let images = Images { directory: home.join("images"), settings: images, opened: Arc::default() };
-        Self { sandboxes: Sandboxes { state, program, networks, images } }
-    }
-
-    /// Does at once, on a thread of its own, what the first sandbox would have to wait for.
-    pub fn warm_up(&self) {
-        let networks = self.sandboxes.networks.clone();
-        // Without it a build waits a little longer, and finds out itself what is missing.
-        let _not_started = std::thread::Builder::new().name("sandbox-warm-up".into()).spawn(move || {
-            let _missing = networks.open();
-        });
-        let _not_started = std::thread::Builder::new().name("sandbox-warm-up".into()).spawn(|| {
-            if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
-                hierarchy.warm_up();
-            }
-        });
+        Self { sandboxes: Sandboxes { state, program, networks, images, ahead: Arc::new(ahead) } }
     }
 
     /// What the sandbox's root is made of, and its id.

@@ -46,21 +46,22 @@ pub(crate) struct Shown {
 /// How it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
-    /// A directory without mount points, as it is.
-    Tree,
+    /// A directory without mount points, as it is but for these paths in it, which are not there.
+    Tree(Vec<PathBuf>),
     /// A directory made anew, as something in it is mounted; what is shown of it follows.
     Directory,
     File,
     Link(PathBuf),
 }
 
-/// Everything that is shown, in the order it must be made.
-pub(crate) fn shown(mount_points: &[PathBuf]) -> Vec<Shown> {
+/// Everything that is shown now, in the order it must be made.
+pub(crate) fn shown() -> io::Result<Vec<Shown>> {
+    let mount_points = mount_points()?;
     let mut all = Vec::new();
     for path in SHOWN {
-        show(Path::new(path), mount_points, &mut all);
+        show(Path::new(path), &mount_points, &mut all);
     }
-    all
+    Ok(all)
 }
 
 fn show(path: &Path, mount_points: &[PathBuf], all: &mut Vec<Shown>) {
@@ -82,7 +83,7 @@ fn show(path: &Path, mount_points: &[PathBuf], all: &mut Vec<Shown>) {
     } else if mount_points.iter().any(|point| point != path && point.starts_with(path)) {
         What::Directory
     } else {
-        What::Tree
+        What::Tree(secrets(path))
     };
     let is_directory = what == What::Directory;
     all.push(Shown { path: path.to_owned(), what });
@@ -95,7 +96,7 @@ fn show(path: &Path, mount_points: &[PathBuf], all: &mut Vec<Shown>) {
 }
 
 /// Where something is mounted on this machine.
-pub(crate) fn mount_points() -> io::Result<Vec<PathBuf>> {
+fn mount_points() -> io::Result<Vec<PathBuf>> {
     Ok(parse_mount_points(&fs::read_to_string("/proc/self/mountinfo")?))
 }
 
@@ -124,7 +125,7 @@ fn unescape(field: &str) -> String {
 
 /// Everything in a shown tree that is nobody's business: what other users of the machine cannot read, and credentials.
 /// Directories stand for all that is in them.
-pub(crate) fn secrets(tree: &Path) -> Vec<PathBuf> {
+fn secrets(tree: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (root, depth) in LOOKED_THROUGH {
         if Path::new(root).starts_with(tree) {
@@ -195,14 +196,14 @@ mod tests {
             [
                 (path("usr"), What::Directory),
                 (path("usr/file"), What::File),
-                (path("usr/lib"), What::Tree),
+                (path("usr/lib"), What::Tree(Vec::new())),
                 (path("usr/lib64"), What::Link("lib".into())),
-                (path("usr/local"), What::Tree),
+                (path("usr/local"), What::Tree(Vec::new())),
             ]
         );
         all = Vec::new();
         show(&path("usr"), &[path("usr")], &mut all);
-        assert_eq!(all, [Shown { path: path("usr"), what: What::Tree }]);
+        assert_eq!(all, [Shown { path: path("usr"), what: What::Tree(Vec::new()) }]);
     }
 
     #[test]

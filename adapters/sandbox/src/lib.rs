@@ -10,6 +10,7 @@
 //! its own for each container, and brings some two hundred crates; starting with it cold takes 110 ms and about half of
 //! `runc` warm. What a build needs of the kernel are some sixty calls, which `rustix` wraps; they take 5 ms.
 
+mod ahead;
 mod cgroup;
 mod check;
 mod executor;
@@ -23,6 +24,7 @@ mod process;
 mod spec;
 mod state;
 
+pub use ahead::WarmUp;
 pub use executor::SandboxExecutor;
 pub use init::enter;
 pub use network::OpenNetworks;

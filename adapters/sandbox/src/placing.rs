@@ -9,16 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use runspan_agent_protocol::layout;
 use runspan_engine::{Container, ExecutorError, Progress};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::cgroup::Hierarchy;
 use crate::executor::{Sandboxes, blocking, other};
+use crate::host::{self, Shown};
 use crate::image::Image;
 use crate::network::Given;
 use crate::process::Process;
 use crate::spec::{Bind, Go, Ids, Report, Root, Spec};
 use crate::state::{Place, Record, boot};
-use crate::{host, init, limits};
+use crate::{init, limits};
 
 /// The search path of programs where an image names none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -119,13 +121,18 @@ impl<'a> Placing<'a> {
             progress(Progress::Warning(warning));
         }
         let mut line = self.start(lease)?;
+        let joining = self.join_groups()?;
         line.order(&spec).await?;
-        self.follow(line).await
+        self.follow(line, joining).await
     }
 
     async fn prepare(&mut self, plan: Plan) -> Result<Prepared, ExecutorError> {
         let (place, network, hold) = (self.place.clone(), Arc::clone(&self.network), self.hold.clone());
-        let work = move || hold.work(|| prepare(&place, plan, &network));
+        let ahead = Arc::clone(&self.sandboxes.ahead);
+        let work = move || {
+            let shown = || ahead.shown.take().unwrap_or_else(host::shown);
+            hold.work(|| prepare(&place, plan, &network, shown))
+        };
         let (prepared, record) = blocking("preparing a sandbox", work).await?;
         self.record = record;
         Ok(prepared)
@@ -135,14 +142,14 @@ impl<'a> Placing<'a> {
     /// place of its standard error, which is read by nobody.
     fn start(&mut self, lease: Option<OwnedFd>) -> Result<Line, ExecutorError> {
         let failed = |error| other("starting the sandbox's first process", &error);
-        let mut child = Command::new(&self.sandboxes.program)
-            .arg0(init::NAME)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(lease.map_or_else(Stdio::null, Stdio::from))
-            .spawn()
-            .map_err(failed)?;
+        let child = match lease {
+            Some(lease) => first_process(&self.sandboxes.program, lease.into()),
+            None => {
+                let ahead = self.sandboxes.ahead.first.take();
+                ahead.unwrap_or_else(|| first_process(&self.sandboxes.program, Stdio::null()))
+            }
+        };
+        let mut child = child.map_err(failed)?;
         let id = child.id().ok_or_else(|| failed(io::Error::other("it ended at once")))?;
         self.record.first = Some(Process::of(id).map_err(failed)?);
         self.place.save(&self.record).map_err(failed)?;
@@ -152,10 +159,28 @@ impl<'a> Placing<'a> {
         }
     }
 
-    async fn follow(&mut self, mut line: Line) -> Result<Placed, ExecutorError> {
+    /// Puts the first process, and so all that comes of it, into its control groups. The kernel may take longer for it
+    /// than the process for its root, so that neither waits for the other.
+    fn join_groups(&self) -> Result<JoinHandle<io::Result<()>>, ExecutorError> {
+        let (groups, first, hold) = (self.record.groups.clone(), self.first()?, self.hold.clone());
+        Ok(spawn_blocking(move || hold.work(|| groups.join(first))))
+    }
+
+    fn first(&self) -> Result<Process, ExecutorError> {
+        let missing =
+            || other("looking at the sandbox's processes", &io::Error::other("there is no first one"));
+        self.record.first.ok_or_else(missing)
+    }
+
+    async fn follow(
+        &mut self,
+        mut line: Line,
+        joining: JoinHandle<io::Result<()>>,
+    ) -> Result<Placed, ExecutorError> {
+        let mut joining = Some(joining);
         let mut same_ids = None;
         let failed = |error| other("looking at the sandbox's processes", &error);
-        let first = self.record.first.ok_or_else(|| failed(io::Error::other("there is no first one")))?;
+        let first = self.first()?;
         loop {
             match line.hear().await? {
                 Some(Report::Namespaces) => {
@@ -164,6 +189,10 @@ impl<'a> Placing<'a> {
                     let join = move || hold.work(|| Ok(network.join(&attempt, first)));
                     let joined = blocking("joining the sandbox to its network", join).await?;
                     let resolv_conf = joined.map_err(|reason| self.refused(reason))?;
+                    if let Some(joining) = joining.take() {
+                        let joined = joining.await.map_err(io::Error::other).flatten();
+                        joined.map_err(|error| self.refused(error.to_string()))?;
+                    }
                     line.order(&Go { resolv_conf }).await?;
                 }
                 Some(Report::SameIds(why)) => same_ids = Some(why),
@@ -195,6 +224,13 @@ impl Drop for Placing<'_> {
             });
         }
     }
+}
+
+/// Starts a first process, which waits for its orders.
+pub(crate) fn first_process(program: &Path, stderr: Stdio) -> io::Result<Child> {
+    let mut command = Command::new(program);
+    command.arg0(init::NAME).env_clear();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn()
 }
 
 /// The line to a first process.
@@ -234,7 +270,12 @@ struct Prepared {
 }
 
 /// Everything on the disk and among control groups.
-fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Prepared, Record)> {
+fn prepare(
+    place: &Place,
+    plan: Plan,
+    network: &Given,
+    shown: impl FnOnce() -> io::Result<Vec<Shown>>,
+) -> io::Result<(Prepared, Record)> {
     let Plan { container, rooms, is_rehearsal } = plan;
     place.create()?;
     let mut record = Record { boot: boot(), ..Record::default() };
@@ -260,7 +301,7 @@ fn prepare(place: &Place, plan: Plan, network: &Given) -> io::Result<(Prepared, 
         false => vec![format!("no {} limit holds the build; see `runspan doctor`", missing.join(" and no "))],
     };
     let (root, lease, variables) = match rooms {
-        Rooms::Host => (Root::Host(host::shown(&host::mount_points()?)), None, Vec::new()),
+        Rooms::Host => (Root::Host(shown()?), None, Vec::new()),
         Rooms::Image(image) => {
             let lease = image.lease.fd().map(|lease| lease.try_clone_to_owned()).transpose()?;
             (Root::Layers(image.layers), lease, image.config.env)

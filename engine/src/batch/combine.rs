@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{BuildBatch, BuildSummary};
-use crate::artifacts::{self, ArtifactError, Packaging, Part};
+use crate::artifacts::{self, ArtifactError, Packaging, Part, Stored};
 use crate::build::BuildArtifacts;
+use crate::plan::{Bucket, bucket};
 use crate::project::{ArtifactPackaging, NamespaceType, ProjectArtifacts};
 use crate::request::BuildRequest;
 
@@ -14,6 +15,16 @@ pub(super) struct Combined {
     parts: Vec<Part>,
     packaging: Packaging,
     key: String,
+    bucket: Option<Bucket>,
+}
+
+/// One that is made.
+pub(super) struct Made {
+    pub(super) artifact: BuildArtifacts,
+    pub(super) stored: Stored,
+    pub(super) bucket: Option<Bucket>,
+    pub(super) key: String,
+    pub(super) packaging: ArtifactPackaging,
 }
 
 /// The primary artifact and each secondary one, where builds made some and the project wants them combined.
@@ -24,8 +35,8 @@ pub(super) fn combined(request: &BuildRequest, batch: &BuildBatch) -> Vec<Combin
     }
     let mut all: Vec<Combined> = Vec::new();
     for group in &batch.build_groups {
-        for made in group.current_build_summary.iter().flat_map(made) {
-            let part = Part { identifier: group.identifier.clone(), location: PathBuf::from(&made.location) };
+        for made in group.current_build_summary.iter().flat_map(BuildSummary::artifacts) {
+            let part = Part { identifier: group.identifier.clone(), location: PathBuf::from(made.local()) };
             let identifier = made.artifact_identifier.as_deref();
             if let Some(known) = all.iter_mut().find(|known| known.identifier.as_deref() == identifier) {
                 known.parts.push(part);
@@ -44,18 +55,11 @@ pub(super) fn combined(request: &BuildRequest, batch: &BuildBatch) -> Vec<Combin
                 parts: vec![part],
                 packaging,
                 key,
+                bucket: settings.and_then(|settings| bucket(request, settings)),
             });
         }
     }
     all
-}
-
-fn made(summary: &BuildSummary) -> impl Iterator<Item = &BuildArtifacts> {
-    summary
-        .primary_artifact
-        .iter()
-        .chain(&summary.secondary_artifacts)
-        .filter(|made| !made.location.is_empty())
 }
 
 /// The batch's place follows the project's settings, as a build's does; without any it is packed as its first part is.
@@ -86,15 +90,21 @@ fn target(
 }
 
 impl Combined {
-    pub(super) fn make(&self, directory: &Path) -> Result<BuildArtifacts, ArtifactError> {
+    pub(super) fn make(self, directory: &Path) -> Result<Made, ArtifactError> {
         let (stored, files) = artifacts::combine(&self.parts, self.packaging, directory, &self.key)?;
-        Ok(BuildArtifacts {
+        let artifact = BuildArtifacts {
             location: stored.path.display().to_string(),
-            sha256sum: stored.sha256,
-            md5sum: stored.md5,
-            artifact_identifier: self.identifier.clone(),
+            sha256sum: stored.sha256.clone(),
+            md5sum: stored.md5.clone(),
+            artifact_identifier: self.identifier,
             files,
             bytes: stored.bytes,
-        })
+            ..BuildArtifacts::default()
+        };
+        let packaging = match self.packaging {
+            Packaging::None => ArtifactPackaging::None,
+            Packaging::Zip => ArtifactPackaging::Zip,
+        };
+        Ok(Made { artifact, stored, bucket: self.bucket, key: self.key, packaging })
     }
 }

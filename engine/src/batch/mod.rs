@@ -113,3 +113,10 @@ pub struct BuildSummary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondary_artifacts: Vec<BuildArtifacts>,
 }
+
+impl BuildSummary {
+    /// What the build made.
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = &BuildArtifacts> {
+        self.primary_artifact.iter().chain(&self.secondary_artifacts).filter(|made| !made.location.is_empty())
+    }
+}

@@ -6,16 +6,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
-use super::combine::combined;
+use super::combine::{Made, combined};
 use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, Task, expand};
 use crate::artifacts::ArtifactError;
 use crate::build::{BuildArtifacts, BuildId, LOCAL_ACCOUNT};
 use crate::journal::Position;
 use crate::lifecycle::{PhaseContext, Status};
+use crate::ports::Place;
 use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
 use crate::reports::{Execution, Report};
 use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
-use crate::supervisor::{Control, EngineError, Outcome, Supervisor, project_name};
+use crate::supervisor::{Control, EngineError, Outcome, Supervisor, object_link, objects, project_name};
 
 /// A batch that runs in this process.
 pub struct BatchHandle {
@@ -334,7 +335,7 @@ impl Run {
             let made = group.current_build_summary.as_ref()?.primary_artifact.as_ref()?;
             let source = ProjectSource {
                 kind: SourceType::Directory,
-                location: Some(made.location.clone()).filter(|location| !location.is_empty()),
+                location: Some(made.local().to_owned()).filter(|location| !location.is_empty()),
                 source_identifier: Some(group.identifier.clone()),
                 ..ProjectSource::default()
             };
@@ -358,6 +359,7 @@ impl Run {
         self.record.advance(phase, Timestamp::now());
         self.record.end_time = Some(Timestamp::now());
         self.record.complete = true;
+        self.forget_copies()?;
         let reports = self.merged_reports();
         self.record.reports = reports.iter().map(Report::to_json).collect();
         self.supervisor.journal.save_batch(&self.record)?;
@@ -374,10 +376,14 @@ impl Run {
         self.supervisor.journal.save_batch(&self.record)?;
         let home_dir = self.supervisor.journal.home().batch_artifacts(self.record.id.uuid());
         let directory = self.request.artifacts_dir.clone().unwrap_or(home_dir);
-        let made = tokio::task::spawn_blocking(move || -> Result<Vec<BuildArtifacts>, ArtifactError> {
-            combined.iter().map(|artifact| artifact.make(&directory)).collect()
+        let made = tokio::task::spawn_blocking(move || -> Result<Vec<Made>, ArtifactError> {
+            combined.into_iter().map(|artifact| artifact.make(&directory)).collect()
         });
-        match made.await.map_err(|error| EngineError::Task(error.to_string()))? {
+        let made = match made.await.map_err(|error| EngineError::Task(error.to_string()))? {
+            Ok(made) => self.upload(made).await,
+            Err(error) => Err(format!("Failed to combine artifacts: {error}")),
+        };
+        match made {
             Ok(made) => {
                 let (primary, secondary) =
                     made.into_iter().partition(|made| made.artifact_identifier.is_none());
@@ -386,16 +392,49 @@ impl Run {
                 self.record.secondary_artifacts = secondary;
                 Ok(true)
             }
-            Err(error) => {
+            Err(message) => {
                 if let Some(phase) = self.record.phases.last_mut() {
-                    phase.contexts.push(PhaseContext {
-                        status_code: "CLIENT_ERROR".into(),
-                        message: format!("Failed to combine artifacts: {error}"),
-                    });
+                    phase.contexts.push(PhaseContext { status_code: "CLIENT_ERROR".into(), message });
                 }
                 Ok(false)
             }
         }
+    }
+
+    /// Takes combined artifacts into their buckets.
+    async fn upload(&self, all: Vec<Made>) -> Result<Vec<BuildArtifacts>, String> {
+        let mut uploaded = Vec::new();
+        for Made { mut artifact, stored, bucket, key, packaging } in all {
+            if let (Some(bucket), Some(store)) = (bucket, &self.supervisor.ports.objects) {
+                store
+                    .put(&objects(&bucket, &key, &stored, &self.record.arn))
+                    .await
+                    .map_err(|error| format!("Failed to upload artifacts: {error}"))?;
+                let place = Place::new(&bucket.name, &key);
+                artifact.location = place.arn();
+                artifact.link = Some(object_link(&place, packaging, &self.supervisor.region));
+            }
+            uploaded.push(artifact);
+        }
+        Ok(uploaded)
+    }
+
+    /// Removes what builds kept for each other, save what still waits to be uploaded.
+    fn forget_copies(&self) -> Result<(), EngineError> {
+        let journal = &self.supervisor.journal;
+        for summary in
+            self.record.build_groups.iter().filter_map(|group| group.current_build_summary.as_ref())
+        {
+            let uuid = summary.arn.rsplit(':').next().unwrap_or_default();
+            if journal.deliveries(uuid)?.iter().any(|delivery| delivery.work.is_some() && !delivery.done) {
+                continue;
+            }
+            for copy in summary.artifacts().filter_map(|made| made.copy.as_deref()) {
+                // What stays costs room and nothing else.
+                let _left = std::fs::remove_file(copy).or_else(|_| std::fs::remove_dir_all(copy));
+            }
+        }
+        Ok(())
     }
 
     fn merged_reports(&mut self) -> Vec<Report> {

@@ -6,10 +6,12 @@
 mod directories;
 mod entry;
 mod error;
+mod file;
 mod store;
 
 pub use directories::{Directories, Lease};
 pub use error::CacheError;
+pub use file::{Written, open_file, write_file};
 pub use store::{Hit, Put, Reader, Slot, Store};
 
 use sha2::{Digest, Sha256};

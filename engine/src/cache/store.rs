@@ -53,6 +53,12 @@ impl Hit {
 /// Decompresses an entry.
 pub struct Reader(zstd::Decoder<'static, BufReader<File>>);
 
+impl Reader {
+    pub(super) fn new(from: BufReader<File>) -> io::Result<Self> {
+        zstd::Decoder::with_buffer(from).map(Self)
+    }
+}
+
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
@@ -196,7 +202,7 @@ impl Store {
         // The time of change is the time of last use.
         let _ = file.set_modified(SystemTime::now());
         let age = head.age();
-        let reader = Reader(zstd::Decoder::with_buffer(reader).map_err(fail)?);
+        let reader = Reader::new(reader).map_err(fail)?;
         Ok(Some(Hit { asked: asked.map(str::to_owned), key: head.key, bytes, age, reader }))
     }
 

@@ -4,6 +4,7 @@
 //! committed together, so a supervisor that comes back cuts the log to that length and goes on from that offset.
 
 mod database;
+mod deliveries;
 mod recorder;
 
 use std::sync::Mutex;
@@ -13,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 pub use database::JournalError;
 use database::{Result, SCHEMA, connect, database, file, json, lock};
+pub use deliveries::StoredDelivery;
 pub use recorder::{Position, Recorder, container_line};
 
 use crate::build::Build;

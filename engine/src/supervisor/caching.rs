@@ -90,7 +90,13 @@ impl Driver {
         self.cache_key.clone_from(&key);
         let mut lines: Vec<String> =
             cache.paths.iter().map(|path| format!("Expanded cache path {path}")).collect();
-        let found = self.store().and_then(|store| store.lookup(&self.slot(&cache), key.as_deref(), &keys));
+        let found = match self.bucket_cache(&cache) {
+            Some(bucket) => bucket.lookup(&self.dir.outgoing(), key.as_deref(), &keys).await,
+            None => self
+                .store()
+                .and_then(|store| store.lookup(&self.slot(&cache), key.as_deref(), &keys))
+                .map_err(|error| error.to_string()),
+        };
         let hit = match found {
             Ok(Some(hit)) => hit,
             Ok(None) => {
@@ -138,11 +144,6 @@ impl Driver {
         if cache.action == Some(CacheAction::Restore) || self.cache_is_exact || !is_good {
             return Ok(());
         }
-        let store = match self.store() {
-            Ok(store) => store,
-            Err(error) => return Ok(self.warn(error.to_string())?),
-        };
-        let slot = self.slot(&cache);
         let key = match (&cache.key, self.cache_key.clone()) {
             (Some(text), None) => self.evaluate(session, vec![text.clone()]).await?.pop(),
             (_, key) => key,
@@ -158,7 +159,18 @@ impl Driver {
             log: CollectLog::Quiet,
             search_seconds: 0,
         };
-        let saved_as = key.clone();
+        if let Some(bucket) = self.bucket_cache(&cache) {
+            let Some(message) = self.save_into_bucket(session, &bucket, collect, key).await? else {
+                return Ok(());
+            };
+            self.recorder.event(&Event::Cache { message: message.clone() }, None)?;
+            return self.say(session, [message]).await;
+        }
+        let store = match self.store() {
+            Ok(store) => store,
+            Err(error) => return Ok(self.warn(error.to_string())?),
+        };
+        let (slot, saved_as) = (self.slot(&cache), key.clone());
         let put = move |from: &mut dyn Read| store.put(&slot, saved_as.as_deref(), from);
         let message = match self.collect(session, collect, put).await {
             Ok((collected, None)) if collected.files == 0 => {
@@ -200,6 +212,6 @@ impl Driver {
     }
 }
 
-fn named(key: Option<&str>) -> String {
+pub(super) fn named(key: Option<&str>) -> String {
     key.map(|key| format!(" for key {key}")).unwrap_or_default()
 }

@@ -8,11 +8,11 @@ use runspan_agent_protocol::{PhaseEnd, Reply, RunPhase, Unpack, Verb, layout};
 use super::driver::Driver;
 use super::prepare::Prepared;
 use super::runtimes::select;
+use super::secrets::references;
 use super::session::{Interrupt, Session};
 use crate::lifecycle::{PhaseOutcome, PhaseType};
 use crate::link::SendBlob;
 use crate::plan::Plan;
-use crate::project::VariableType;
 use crate::source;
 
 /// A larger runtimes.yml is none.
@@ -35,7 +35,11 @@ impl Driver {
             );
             return Ok(PhaseOutcome::failed("CLIENT_ERROR", message));
         }
-        let configure = self.configure(plan, self.request.secrets.clone(), prepared.origin_url.as_deref());
+        let secrets = self.secrets(plan).await?;
+        // Known to the agent before it writes a byte, so that it masks them from the first on.
+        let mut known = secrets.clone().unwrap_or_default();
+        known.extend(self.request.secrets.iter().cloned());
+        let configure = self.configure(plan, known, prepared.origin_url.as_deref());
         session.call(self, Verb::Configure(Box::new(configure))).await?;
         self.say(
             session,
@@ -73,23 +77,13 @@ impl Driver {
             format!("Not setting HTTP client timeout for source type {}", kind.name()),
             "Processing environment variables".into(),
         ];
-        let unresolved = plan.variables.iter().find(|variable| variable.kind != VariableType::Plaintext);
-        if let Some(variable) = unresolved {
+        if !references(plan).is_empty() {
             lines.push("Decrypting parameter store environment variables".into());
-            self.say(session, lines).await?;
-            let status_code = match variable.kind {
-                VariableType::SecretsManager => "Secrets Manager Error",
-                VariableType::ParameterStore | VariableType::Plaintext => "CLIENT_ERROR",
-            };
-            return Ok(PhaseOutcome::failed(
-                status_code,
-                format!(
-                    "the value of {} is in AWS ({}), which this runner does not read yet; give one with `--env {}=VALUE`",
-                    variable.name, variable.value, variable.name
-                ),
-            ));
         }
         self.say(session, lines).await?;
+        if let Err(error) = secrets {
+            return Ok(PhaseOutcome::failed(error.status_code, error.message));
+        }
         if let Some(failed) = self.select_runtimes(session, plan).await? {
             return Ok(failed);
         }

@@ -9,6 +9,7 @@ use runspan_buildspec::OnFailure;
 use tokio::sync::mpsc;
 
 use super::prepare::{Prepared, prepare};
+use super::secrets::FetchedSecrets;
 use super::session::{Interrupt, Session};
 use super::{EngineError, Order, Outcome, Supervisor};
 use crate::build::{AutoRetry, Build};
@@ -52,6 +53,8 @@ pub(super) struct Driver {
     /// How the job of `steps` stands, once a phase had any.
     pub(super) job: Option<Job>,
     retry: Option<Box<BuildRequest>>,
+    /// Values on their way from elsewhere, from when the plan is known.
+    pub(super) secrets: Option<FetchedSecrets>,
     _lock: BuildLock,
 }
 
@@ -85,6 +88,7 @@ impl Driver {
             life,
             job: None,
             retry: None,
+            secrets: None,
             _lock: lock,
         }
     }
@@ -95,7 +99,12 @@ impl Driver {
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
         self.recorder.line(&format!("Running on runspan {}", env!("CARGO_PKG_VERSION")))?;
-        let preparing = prepare(self.request.clone(), self.build.clone(), self.dirs.clone());
+        let preparing = prepare(
+            self.request.clone(),
+            self.build.clone(),
+            self.dirs.clone(),
+            self.supervisor.ports.objects.clone(),
+        );
         let prepared = match self.interruptible(preparing).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(unprepared)) => {
@@ -112,6 +121,7 @@ impl Driver {
         };
         self.recorder.save_buildspec(&prepared.text)?;
         self.build.resolved_source_version.clone_from(&prepared.resolved_version);
+        self.fetch_secrets(&prepared.plan);
         let session = match self.provision(&prepared.plan).await? {
             Ok(session) => session,
             Err(outcome) => {
@@ -139,7 +149,14 @@ impl Driver {
             return self.abandon().await;
         };
         let prepared = if self.life.current() <= PhaseType::DownloadSource {
-            prepare(self.request.clone(), self.build.clone(), self.dirs.clone()).await.ok()
+            prepare(
+                self.request.clone(),
+                self.build.clone(),
+                self.dirs.clone(),
+                self.supervisor.ports.objects.clone(),
+            )
+            .await
+            .ok()
         } else {
             None
         };

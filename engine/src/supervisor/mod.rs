@@ -1,11 +1,14 @@
 //! Runs builds: one task a build, which alone owns the build's record.
 
+mod bucket_cache;
 mod caching;
 mod download;
 mod driver;
+mod outgoing;
 mod prepare;
 mod provision;
 mod runtimes;
+mod secrets;
 mod session;
 mod steps;
 mod sweep;
@@ -25,12 +28,15 @@ use crate::executor::{Executor, Progress};
 use crate::home::BuildLock;
 use crate::journal::{Journal, JournalError, Position};
 use crate::lifecycle::{Lifecycle, PhaseType, Status};
-use crate::project::project_name_from;
+use crate::ports::{Place, Ports};
+use crate::project::{Switch, project_name_from};
 use crate::reports::Report;
 use crate::request::BuildRequest;
+use crate::sinks::Couriers;
 use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
+pub(crate) use outgoing::{object_link, objects};
 
 /// CodeBuild's default `timeoutInMinutes`.
 const TIMEOUT_MINUTES: u32 = 60;
@@ -80,6 +86,8 @@ pub struct Supervisor {
     pub(crate) region: String,
     pub(crate) on_progress: OnProgress,
     pub(crate) actions: Arc<dyn ActionSource>,
+    pub(crate) ports: Ports,
+    couriers: Arc<Couriers>,
 }
 
 /// A build that runs in this process.
@@ -138,8 +146,23 @@ impl Control {
 impl Supervisor {
     /// Builds run on this executor, with the agent's binary from this path, as if in this region.
     pub fn new(journal: Arc<Journal>, executor: Arc<dyn Executor>, agent: PathBuf, region: String) -> Self {
-        let on_progress: OnProgress = Arc::new(|_, _| {});
-        Self { journal, executor, agent, region, on_progress, actions: Arc::new(NoActions) }
+        let (on_progress, actions): (OnProgress, _) = (Arc::new(|_, _| {}), Arc::new(NoActions));
+        let ports = Ports::default();
+        let couriers = Arc::new(Couriers::new(Arc::clone(&journal), ports.clone()));
+        Self { journal, executor, agent, region, on_progress, actions, ports, couriers }
+    }
+
+    /// Plugs in what is outside of this machine.
+    #[must_use]
+    pub fn with_ports(mut self, ports: Ports) -> Self {
+        self.couriers = Arc::new(Couriers::new(Arc::clone(&self.journal), ports.clone()));
+        self.ports = ports;
+        self
+    }
+
+    /// Those who take builds to sinks.
+    pub fn couriers(&self) -> &Couriers {
+        &self.couriers
     }
 
     /// Takes the actions of steps from here.
@@ -170,6 +193,7 @@ impl Supervisor {
         let (control, orders) = control();
         let recorder = Arc::new(recorder);
         let (id, position) = (build.id.clone(), recorder.follow());
+        self.couriers.follow(&id, &request, &position)?;
         let driver = Driver::new(self.clone(), build, request, recorder, dir, orders, lock);
         Ok(BuildHandle { id, position, control, outcome: tokio::spawn(driver.run()) })
     }
@@ -202,6 +226,7 @@ impl Supervisor {
         let recorder = Arc::new(self.journal.recorder(id.uuid())?);
         let (control, orders) = control();
         let position = recorder.follow();
+        self.couriers.follow(&id, &stored.request, &position)?;
         let driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
         let outcome = tokio::spawn(driver.adopt(stored.buildspec, stored.placement));
         Ok(BuildHandle { id, position, control, outcome })
@@ -224,13 +249,7 @@ impl Supervisor {
         let region = &self.region;
         let environment = &request.project.environment;
         let image = request.image.clone().or_else(|| environment.image.clone()).unwrap_or_default();
-        let logs = BuildLogs {
-            group_name: format!("/aws/codebuild/{project}"),
-            stream_name: id.uuid().to_owned(),
-            deep_link: format!(
-                "https://{region}.console.aws.amazon.com/codebuild/home?region={region}#/builds/{id}/view/new"
-            ),
-        };
+        let logs = logs(request, &project, &id, region);
         Ok(Build {
             arn: format!("arn:aws:codebuild:{region}:{LOCAL_ACCOUNT}:build/{id}"),
             build_number,
@@ -295,6 +314,59 @@ pub fn project_name(request: &BuildRequest) -> String {
     let location = request.source.location.as_deref().unwrap_or_default();
     let last = location.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
     project_name_from(last.trim_end_matches(".git").trim_end_matches(".zip"))
+}
+
+/// Where the log goes, by CodeBuild's rules for names.
+fn logs(request: &BuildRequest, project: &str, id: &BuildId, region: &str) -> BuildLogs {
+    let config = &request.project.logs_config;
+    let uuid = id.uuid();
+    let group_name =
+        config.cloud_watch_logs.group_name.clone().unwrap_or_else(|| format!("/aws/codebuild/{project}"));
+    let stream_name = match &config.cloud_watch_logs.stream_name {
+        Some(prefix) => format!("{prefix}/{uuid}"),
+        None => uuid.to_owned(),
+    };
+    let mut logs = BuildLogs { deep_link: console_url(region, id), ..BuildLogs::default() };
+    if config.cloud_watch_logs.status == Switch::Enabled {
+        logs.deep_link = format!(
+            "https://console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{}/log-events/{}",
+            twice_escaped(&group_name),
+            twice_escaped(&stream_name)
+        );
+        logs.cloud_watch_logs_arn = Some(format!(
+            "arn:aws:logs:{region}:{LOCAL_ACCOUNT}:log-group:{group_name}:log-stream:{stream_name}"
+        ));
+    }
+    if config.s3_logs.status == Switch::Enabled
+        && let Some(location) = &config.s3_logs.location
+    {
+        let place = log_object(location, id);
+        logs.s3_deep_link = Some(format!(
+            "https://s3.console.aws.amazon.com/s3/object/{}/{}?region={region}",
+            place.bucket, place.key
+        ));
+        logs.s3_logs_arn = Some(place.arn());
+    }
+    BuildLogs { group_name, stream_name, ..logs }
+}
+
+/// The page of a build in CodeBuild's console.
+pub(crate) fn console_url(region: &str, id: &BuildId) -> String {
+    format!("https://{region}.console.aws.amazon.com/codebuild/home?region={region}#/builds/{id}/view/new")
+}
+
+/// Where the log of a build goes in S3.
+pub fn log_object(location: &str, id: &BuildId) -> Place {
+    let mut place = Place::parse(location);
+    let prefix = place.key.trim_matches('/');
+    let separator = if prefix.is_empty() { "" } else { "/" };
+    place.key = format!("{prefix}{separator}{}.gz", id.uuid());
+    place
+}
+
+/// A name in a link of CloudWatch's console.
+fn twice_escaped(name: &str) -> String {
+    name.replace('/', "$252F")
 }
 
 fn control() -> (Control, mpsc::UnboundedReceiver<Order>) {

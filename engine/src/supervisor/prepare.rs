@@ -10,14 +10,16 @@ use std::time::Duration;
 use runspan_archive::Limits;
 use runspan_buildspec::{Buildspec, Diagnostic, parse_bytes, render};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use tempfile::TempPath;
 
 use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, plan};
+use crate::ports::{ObjectStore, Place};
 use crate::project::{CacheMode, ProjectSource, SourceType};
 use crate::request::{BuildRequest, BuildspecChoice};
-use crate::source::{self, Context, Fetched, Git, Source, SourceError};
+use crate::source::{self, Context, Fetched, Git, Source};
 
 /// A larger buildspec is a mistake.
 const MAX_BUILDSPEC_BYTES: u64 = 16 << 20;
@@ -64,22 +66,32 @@ pub(super) async fn prepare(
     request: BuildRequest,
     build: Build,
     dirs: SourceDirs,
+    objects: Option<Arc<dyn ObjectStore>>,
 ) -> Result<Prepared, Unprepared> {
-    tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs)).await.unwrap_or_else(|error| {
-        Err(PhaseOutcome::fault("INTERNAL_ERROR", format!("fetching the sources ended: {error}")).into())
-    })
+    let objects = Objects { store: objects, runtime: tokio::runtime::Handle::current() };
+    tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs, &objects)).await.unwrap_or_else(
+        |error| {
+            Err(PhaseOutcome::fault("INTERNAL_ERROR", format!("fetching the sources ended: {error}")).into())
+        },
+    )
 }
 
-fn prepare_now(request: &BuildRequest, build: &Build, dirs: &SourceDirs) -> Result<Prepared, Unprepared> {
-    let failed = |error: SourceError| PhaseOutcome::failed("CLIENT_ERROR", error.to_string());
-    let primary = fetch(request, &request.source, request.source_version.as_deref()).map_err(failed)?;
+fn prepare_now(
+    request: &BuildRequest,
+    build: &Build,
+    dirs: &SourceDirs,
+    objects: &Objects,
+) -> Result<Prepared, Unprepared> {
+    let failed = |error: String| PhaseOutcome::failed("CLIENT_ERROR", error);
+    let primary =
+        fetch(request, &request.source, request.source_version.as_deref(), objects).map_err(failed)?;
     let primary = Arc::new(primary);
     let mut sources = vec![(dirs.primary.clone(), Arc::clone(&primary))];
     for ((secondary, version), (_, dir)) in request.secondary_sources.iter().zip(&dirs.secondary) {
-        let fetched = fetch(request, secondary, version.as_deref()).map_err(failed)?;
+        let fetched = fetch(request, secondary, version.as_deref(), objects).map_err(failed)?;
         sources.push((dir.clone(), Arc::new(fetched)));
     }
-    let (bytes, yaml_location) = read_buildspec(request, primary.path(), &dirs.primary)
+    let (bytes, yaml_location) = read_buildspec(request, primary.path(), &dirs.primary, objects)
         .map_err(|message| PhaseOutcome::failed("YAML_FILE_ERROR", message))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (plan, diagnostics) = plan_from(&text, request, build)?;
@@ -99,10 +111,17 @@ fn fetch(
     request: &BuildRequest,
     from: &ProjectSource,
     version: Option<&str>,
-) -> Result<Fetched, SourceError> {
+    objects: &Objects,
+) -> Result<Fetched, String> {
     let location = from.location.clone().unwrap_or_default();
+    // Removed when it has been unpacked.
+    let downloaded: TempPath;
     let wanted = match from.kind {
         SourceType::NoSource => Source::None,
+        SourceType::S3 => {
+            downloaded = objects.download(request, from, version)?;
+            Source::Zip(downloaded.to_path_buf())
+        }
         kind if kind.is_git() => Source::Git(Git {
             url: location,
             version: version.unwrap_or_default().to_owned(),
@@ -128,6 +147,48 @@ fn fetch(
             limits: Limits { entries: MAX_SOURCE_ENTRIES, bytes: MAX_SOURCE_BYTES },
         },
     )
+    .map_err(|error| error.to_string())
+}
+
+/// The object store, for a thread that may wait.
+struct Objects {
+    store: Option<Arc<dyn ObjectStore>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Objects {
+    /// Fetches a zip file; errors are in CodeBuild's words.
+    fn download(
+        &self,
+        request: &BuildRequest,
+        from: &ProjectSource,
+        version: Option<&str>,
+    ) -> Result<TempPath, String> {
+        let mut place = Place::parse(from.location.as_deref().unwrap_or_default());
+        place.version = version.filter(|version| !version.is_empty()).map(str::to_owned);
+        if place.key.is_empty() || place.key.ends_with('/') {
+            return Err(format!("{}: only a zip file in a bucket is fetched; name one", place.arn()));
+        }
+        let which = match &from.source_identifier {
+            Some(identifier) => format!("secondary source {identifier}"),
+            None => "primary source".into(),
+        };
+        self.get(&place, &request.cache_dir.join("sources"))
+            .map_err(|reason| format!("{reason} for {which} and source version {}", place.arn()))
+    }
+
+    fn get(&self, place: &Place, work_dir: &Path) -> Result<TempPath, String> {
+        let Some(store) = &self.store else { return Err("no object store is configured".into()) };
+        let disk = |error: io::Error| format!("cannot write into {}: {error}", work_dir.display());
+        fs::create_dir_all(work_dir).map_err(disk)?;
+        let file = tempfile::Builder::new().prefix("object-").tempfile_in(work_dir).map_err(disk)?;
+        let file = file.into_temp_path();
+        match self.runtime.block_on(store.get(place, &file)) {
+            Ok(Some(_)) => Ok(file),
+            Ok(None) => Err("NoSuchKey: The specified key does not exist. status code: 404".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
 }
 
 /// The plan of a buildspec's text, with what is to be said of it.
@@ -158,6 +219,7 @@ fn read_buildspec(
     request: &BuildRequest,
     source: Option<&Path>,
     source_dir: &str,
+    objects: &Objects,
 ) -> Result<(Vec<u8>, String), String> {
     let from_project = || request.source.buildspec.as_deref().filter(|text| !text.is_empty());
     let choice = request.buildspec.clone().or_else(|| from_project().map(BuildspecChoice::from_text));
@@ -176,9 +238,10 @@ fn read_buildspec(
                 _ => ("buildspec.yml".to_owned(), false),
             };
             if path.starts_with("arn:") {
-                return Err(format!(
-                    "a buildspec in S3 ({path}) is not supported here; use a path or the text"
-                ));
+                let file = objects.get(&Place::parse(&path), &request.cache_dir.join("sources"))?;
+                let bytes =
+                    fs::File::open(&file).and_then(read).map_err(|error| format!("{path}: {error}"))?;
+                return Ok((bytes, readonly()));
             }
             let location = format!("{source_dir}/{path}");
             let Some(root) = source else {

@@ -11,12 +11,15 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::driver::Driver;
+use super::outgoing::object_link;
+use super::secrets::references;
 use super::session::{Interrupt, Session};
 use crate::artifacts::{self, Stored};
 use crate::build::{BuildArtifacts, ExportedVariable, LOCAL_ACCOUNT};
 use crate::event::Event;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, PlannedArtifact, PlannedReport};
+use crate::ports::{Encryption, Place};
 use crate::project::{ArtifactPackaging, NamespaceType};
 use crate::reports::{self, Execution, Report, ReportGroup, summary};
 
@@ -80,9 +83,15 @@ impl Driver {
             log: CollectLog::Artifacts,
             search_seconds: 0,
         };
-        let root = self.request.artifacts_dir.clone().unwrap_or_else(|| self.dir.artifacts());
-        let store =
-            move |from: &mut dyn Read| artifacts::store(from, stored_as, &root, &key, Limits::default());
+        let bucket = target.bucket.filter(|_| self.supervisor.ports.objects.is_some());
+        let root = match &bucket {
+            Some(_) => self.outgoing(artifact.identifier.as_deref()),
+            None => self.request.artifacts_dir.clone().unwrap_or_else(|| self.dir.artifacts()),
+        };
+        let (place, stored_as_key) = (root.clone(), key.clone());
+        let store = move |from: &mut dyn Read| {
+            artifacts::store(from, stored_as, &place, &stored_as_key, Limits::default())
+        };
         let (collected, stored) = self.collect(session, collect, store).await?;
         if collected.files == 0 {
             return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", "no matching artifact paths found")));
@@ -96,14 +105,26 @@ impl Driver {
             // A dead supervisor stored it, and its record says so.
             None => return Ok(Ok(())),
         };
-        let made = BuildArtifacts {
+        let mut made = BuildArtifacts {
             location: stored.path.display().to_string(),
-            sha256sum: stored.sha256,
-            md5sum: stored.md5,
             artifact_identifier: artifact.identifier.clone(),
+            override_artifact_name: target.overrides_name,
             files: collected.files,
             bytes: stored.bytes,
+            ..BuildArtifacts::default()
         };
+        if let Some(bucket) = bucket {
+            if let Err(failed) = self.upload_to_bucket(&bucket, &key, &root, &stored).await? {
+                return Ok(Err(failed));
+            }
+            made.copy = self.request.batch.is_some().then(|| made.location.clone());
+            let place = Place::new(&bucket.name, &key);
+            made.location = place.arn();
+            made.link = Some(object_link(&place, target.packaging, &self.supervisor.region));
+            made.encryption_disabled = Some(bucket.encryption == Encryption::Bucket);
+            made.bucket_owner_access = Some(bucket.owner_access);
+        }
+        (made.sha256sum, made.md5sum) = (stored.sha256, stored.md5);
         for warning in collected.warnings {
             self.warn(warning)?;
         }
@@ -300,7 +321,11 @@ impl Driver {
 
     /// Values of `exported-variables`, as the last command left them.
     pub(super) async fn export(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Interrupt> {
-        let allowed = plan.exported.iter().filter(|name| !name.starts_with("AWS_")).cloned().collect();
+        let secrets = references(plan);
+        let is_allowed = |name: &&String| {
+            !name.starts_with("AWS_") && secrets.iter().all(|variable| variable.name != **name)
+        };
+        let allowed = plan.exported.iter().filter(is_allowed).cloned().collect();
         match session.call(self, Verb::Export(allowed)).await? {
             Reply::Variables(variables) => {
                 self.build.exported_environment_variables =

@@ -1,5 +1,6 @@
 //! `runspan builds`.
 
+mod deliver;
 mod logs;
 mod show;
 mod stop;
@@ -11,6 +12,8 @@ use runspan_engine::journal::{Journal, Stored};
 
 use super::executor::Choice;
 use super::watch::{OutputArgs, Session};
+pub(super) use deliver::said;
+
 use super::{Format, block_on};
 use crate::config::Config;
 use crate::exit_code::Exit;
@@ -27,6 +30,8 @@ pub(crate) enum BuildsCommand {
     Logs(logs::LogsArgs),
     /// Stop a build, and wait until it is over.
     Stop(Named),
+    /// Try again what could not be delivered: artifacts, logs, metrics, events.
+    Deliver(deliver::DeliverArgs),
     /// Run a build again, as it was asked for.
     Retry(Again),
     /// Go on with a build whose supervising process died.
@@ -56,6 +61,7 @@ pub(super) fn builds(command: BuildsCommand, config: &Config) -> Result<Exit, Fa
         BuildsCommand::Show(args) => show::show(&journal, &args),
         BuildsCommand::Logs(args) => logs::logs(&journal, &args),
         BuildsCommand::Stop(named) => block_on(stop::stop(journal, config, &named.build)),
+        BuildsCommand::Deliver(args) => block_on(deliver::deliver(journal, config, args)),
         BuildsCommand::Retry(again) => block_on(retry(journal, config, &again)),
         BuildsCommand::Attach(again) => block_on(attach(journal, config, &again)),
     }
@@ -69,13 +75,17 @@ async fn retry(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<
     let session = Session::open(config, journal, Choice::Auto, again.output).await?;
     session.sweep().await;
     let handle = session.supervisor.start(request)?;
-    session.to_the_end(handle).await
+    let exit = session.to_the_end(handle).await;
+    session.drain().await;
+    exit
 }
 
 async fn attach(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<Exit, Failure> {
     let session = Session::open(config, journal, Choice::Auto, again.output).await?;
     let handle = session.supervisor.attach(&again.named.build)?;
-    session.to_the_end(handle).await
+    let exit = session.to_the_end(handle).await;
+    session.drain().await;
+    exit
 }
 
 /// The build of this name.

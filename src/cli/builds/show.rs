@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use runspan_engine::batch::BuildBatch;
 use runspan_engine::build::Build;
-use runspan_engine::journal::{Journal, Stored, StoredEvent};
+use runspan_engine::journal::{Journal, Stored, StoredDelivery, StoredEvent};
 use runspan_engine::lifecycle::BuildPhase;
 use runspan_engine::steps::{StepRecord, steps_of};
 use serde::Serialize;
@@ -72,7 +72,9 @@ pub(super) fn list(journal: &Journal, args: &ListArgs) -> Result<Exit, Failure> 
 pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> {
     let text = match (find(journal, &args.build), args.format) {
         (Ok(stored), Format::Human) => {
-            human(&stored, is_orphan(journal, &stored)) + &steps_for_people(&steps(journal, &stored)?)
+            human(&stored, is_orphan(journal, &stored))
+                + &steps_for_people(&steps(journal, &stored)?)
+                + &waiting(&journal.deliveries(stored.build.id.uuid())?)
         }
         (Ok(stored), Format::Json) => {
             json(&WithSteps { steps: steps(journal, &stored)?, build: &stored.build })?
@@ -196,6 +198,23 @@ fn human(stored: &Stored, orphan: bool) -> String {
     }
     text.push('\n');
     text + &table(["PHASE", "STATUS", "TOOK", "CONTEXT"], &phases.iter().map(row).collect::<Vec<_>>())
+}
+
+/// What is not delivered.
+fn waiting(deliveries: &[StoredDelivery]) -> String {
+    let rows: Vec<_> = deliveries
+        .iter()
+        .filter(|delivery| !delivery.done)
+        .map(|delivery| {
+            let why = delivery.error.as_deref().unwrap_or("on its way");
+            [delivery.name.clone(), why.replace("\n\t", "; ")]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let again = "`runspan builds deliver` tries again now; so does every later build.\n";
+    format!("\n{}{again}", table(["UNDELIVERED", "REASON"], &rows))
 }
 
 fn row(phase: &BuildPhase) -> [String; 4] {

@@ -12,6 +12,7 @@ pub(super) use args::RunArgs;
 use runspan_buildspec::parse_bytes;
 use runspan_engine::request::BuildRequest;
 
+use super::executor::Chosen;
 use super::explain::local_buildspec;
 use super::watch::Session;
 use crate::config::Config;
@@ -20,16 +21,19 @@ use crate::failure::Failure;
 
 /// Builds, and ends as the build ends.
 pub(super) async fn run(args: RunArgs, config: Config) -> Result<Exit, Failure> {
+    let executor = Chosen::begin(args.executor, &config);
     let journal = config.journal()?;
     let request = request::request(&args, &config, journal.home())?;
-    let session = Session::open(&config, journal, args.executor, args.output).await?;
+    let session = Session::open(&config, journal, executor, args.output).await?;
     let build = async {
         if !args.no_batch && has_batch(&request) {
             return batch::run(&session, request).await;
         }
         session.to_the_end(session.supervisor.start(request)?).await
     };
-    session.sweeping(build).await?
+    let exit = session.sweeping(build).await?;
+    session.drain().await;
+    exit
 }
 
 fn has_batch(request: &BuildRequest) -> bool {

@@ -147,7 +147,7 @@ fn primary(
     // As with CodeBuild's overrides, what the project says of its source beyond the place stays.
     let source =
         ProjectSource { kind: place.kind, location: place.location, ..of_project.unwrap_or_default() };
-    if source.kind == SourceType::S3 || source.kind == SourceType::Codepipeline {
+    if source.kind == SourceType::Codepipeline {
         return Err(Failure::input("the project's source is of a type that this version cannot fetch")
             .help("name a directory, a zip file or a git URL instead"));
     }
@@ -285,6 +285,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::config::Notices;
 
     #[derive(Parser)]
     struct Line {
@@ -323,6 +324,7 @@ mod tests {
                 docker_config: None,
                 region: "us-east-1".into(),
                 user: "me".into(),
+                notices: Notices::default(),
             };
             request(&line.run, &config, &home).map_err(|failure| failure.render(false))
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use runspan_engine::ports::Place;
 use runspan_engine::project::{ProjectSource, SourceType};
 
 use crate::failure::Failure;
@@ -18,8 +19,9 @@ pub(super) fn source(text: &str) -> Result<ProjectSource, Failure> {
             _ => SourceType::Github,
         },
         None if text.starts_with("s3://") || text.starts_with("arn:") => {
-            return Err(Failure::input(format!("{text}: sources in S3 are not in this version"))
-                .help("download it and name the directory or zip file"));
+            let place = Place::parse(text);
+            let location = Some(format!("{}/{}", place.bucket, place.key));
+            return Ok(ProjectSource { kind: SourceType::S3, location, ..ProjectSource::default() });
         }
         None => return local(Path::new(text)),
     };
@@ -117,7 +119,8 @@ mod tests {
             let found = source(text).unwrap();
             assert_eq!((found.kind, found.location.as_deref()), (kind, Some(text)));
         }
-        assert!(source("s3://bucket/key.zip").is_err());
+        let object = source("s3://bucket/key.zip").unwrap();
+        assert_eq!((object.kind, object.location.as_deref()), (SourceType::S3, Some("bucket/key.zip")));
         assert!(source("/nowhere/at/all").is_err());
     }
 

@@ -92,14 +92,17 @@ pub(super) fn request(job: &Job, initiator: &str, defaults: &Defaults) -> Result
             "the job's service `{alias}` cannot be started: this runner has no service containers yet"
         ));
     }
-    let own = defaults.image.clone().unwrap_or_else(|| "host".to_owned());
     let image = match &job.container {
         // A workflow must not choose this machine's own files for a root.
         Some(container) if RootFs::named(&container.image).is_local() => {
             return Err(format!("`container: {}` is no image; name one of a registry", container.image));
         }
         Some(container) => container.image.clone(),
-        None => own.clone(),
+        // This machine's own root is for whoever runs it to give.
+        None => defaults.image.clone().ok_or(
+            "the job has no `container:`, and its runner no image for such jobs; `runspan serve --image IMAGE` gives it \
+             one, `--image host` this machine's own root",
+        )?,
     };
     let local_roots = job.container.is_none();
     let repository = job.contexts.text("github", "repository").unwrap_or_default();
@@ -168,6 +171,7 @@ fn contexts(job: &Job) -> JobContexts {
         env: job.env.clone(),
         defaults: StepDefaults { shell, working_directory },
         outputs,
+        secret_names: job.secrets.iter().map(|(name, _)| name.clone()).collect(),
         ..JobContexts::default()
     }
 }

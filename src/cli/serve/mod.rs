@@ -27,7 +27,7 @@ pub(crate) struct ServeArgs {
     /// Only these runners, as `runspan list` names them.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Image of jobs that name none.
+    /// Image of jobs that name none; `host` is this machine's own root, which every such job may then read.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// What gives jobs their containers.

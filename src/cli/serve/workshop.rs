@@ -46,8 +46,22 @@ impl Builder {
         Ok(found.map(|stored| stored.build.id.to_string()))
     }
 
-    fn go_on(&self, job: &Job, build: &str) -> Result<Work, String> {
+    /// Goes on with a build; with another one when nothing of it has run yet.
+    async fn go_on(
+        &self,
+        job: &Job,
+        build: &str,
+        initiator: &str,
+        message: &JobMessage,
+    ) -> Result<Work, String> {
+        let stored = self.journal.find(build).map_err(|error| error.to_string())?;
+        let has_run = stored.is_none_or(|stored| stored.build.build_complete || stored.placement.is_some());
         match self.supervisor.attach_with(build, |request| job::reveal(job, request)) {
+            // It had no container, so that there is nothing to be adopted and it ends at once.
+            Ok(handle) if !has_run => {
+                let _ended = handle.outcome.await;
+                self.begin(job, initiator, message).await
+            }
             Ok(handle) => Ok(self.work(handle, job)),
             // It has ended, or somebody has ended it, since.
             Err(EngineError::Complete(id)) => {
@@ -61,6 +75,15 @@ impl Builder {
             }
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    async fn begin(&self, job: &Job, initiator: &str, message: &JobMessage) -> Result<Work, String> {
+        let mut request = job::request(job, initiator, &self.defaults)?;
+        let found =
+            self.launch.resolve(message, &job::actions(job)).await.map_err(|error| error.to_string())?;
+        job::with_actions(&mut request, found, job::token(job));
+        let handle = self.supervisor.start(request).map_err(|error| error.to_string())?;
+        Ok(self.work(handle, job))
     }
 
     fn work(&self, handle: BuildHandle, job: &Job) -> Work {
@@ -81,23 +104,22 @@ fn halt(control: &Control, stop: Stop) {
     }
 }
 
+/// Who asks for the build of a job; by this it is found again.
+fn initiator(runner: &Registration, message: &JobMessage) -> String {
+    format!("github/{}/{}", runner.name, message.job_id)
+}
+
 #[async_trait]
 impl Workshop for Builder {
     async fn start(&self, runner: &Registration, message: &JobMessage) -> Result<Work, String> {
-        let job = job::read(message)?;
-        let initiator = format!("github/{}/{}", runner.name, message.job_id);
-        if let Some(build) = self.begun(&initiator)? {
-            return self.go_on(&job, &build);
+        let (job, initiator) = (job::read(message)?, initiator(runner, message));
+        match self.begun(&initiator)? {
+            Some(build) => self.go_on(&job, &build, &initiator, message).await,
+            None => self.begin(&job, &initiator, message).await,
         }
-        let mut request = job::request(&job, &initiator, &self.defaults)?;
-        let found =
-            self.launch.resolve(message, &job::actions(&job)).await.map_err(|error| error.to_string())?;
-        job::with_actions(&mut request, found, job::token(&job));
-        let handle = self.supervisor.start(request).map_err(|error| error.to_string())?;
-        Ok(self.work(handle, &job))
     }
 
-    async fn resume(&self, _: &Registration, message: &JobMessage, build: &str) -> Result<Work, String> {
-        self.go_on(&job::read(message)?, build)
+    async fn resume(&self, runner: &Registration, message: &JobMessage, build: &str) -> Result<Work, String> {
+        self.go_on(&job::read(message)?, build, &initiator(runner, message), message).await
     }
 }

@@ -4,6 +4,7 @@
 //! would write it; [`render`] and [`report`] show the diagnostics to people and programs.
 
 mod diagnostic;
+mod glob;
 mod model;
 mod on_failure;
 mod parse;
@@ -18,6 +19,7 @@ mod write;
 pub mod yaml;
 
 pub use diagnostic::*;
+pub use glob::glob_regex;
 pub use model::*;
 pub use parse::{Parsed, parse, parse_bytes};
 pub use render::render;

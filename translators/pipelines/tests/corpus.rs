@@ -1,13 +1,13 @@
 //! Every public file of the shared corpus: what becomes of it, and that nothing of it is forgotten.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
 use runspan_buildspec::yaml::{self, Node, Value};
-use runspan_buildspec::{Coverage, Fidelity, Severity, parse, write};
+use runspan_buildspec::{Coverage, Severity, parse, write};
 use runspan_pipelines::{Context, Selection, pipelines, translate};
 
 /// Files that are not YAML, or hold no pipelines; each was looked at.
@@ -139,23 +139,5 @@ fn every_key_has_its_note() {
         let mut missing = Vec::new();
         forgotten(&node, "", &noted, false, &mut missing);
         assert!(missing.is_empty(), "{name}: {missing:?}");
-    }
-}
-
-/// What is left to people, with counts: `cargo test -p runspan-pipelines --test corpus -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints a table for people"]
-fn what_is_manual() {
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for (_, text) in files() {
-        for note in translate(&text, &Context::default()).notes {
-            if let Fidelity::Manual { reason, .. } = note.fidelity {
-                *reasons.entry(reason).or_default() += 1;
-            }
-        }
-    }
-    let out = std::io::stdout();
-    for (reason, count) in reasons {
-        writeln!(&out, "{count:4}  {reason}").unwrap();
     }
 }

@@ -95,11 +95,18 @@ pub async fn register(api: &Api, request: &Request) -> Result<Registered, GitHub
     let tenant = exchange(api, &token, RunnerEvent::Register).await?;
     let (key, public) = RunnerKey::generate()?;
     let new = NewRunner { request, key, public };
-    if tenant.use_v2_flow {
+    let registered = if tenant.use_v2_flow {
         administration::register(api, &token, new).await
     } else {
         tenant::register(api, &tenant, new).await
-    }
+    };
+    registered.map_err(|error| match error {
+        // There is no better sign of it.
+        GitHubError::Refused { reason, .. } if reason.contains("deprecated") => {
+            GitHubError::Version { version: request.version.clone(), reason }
+        }
+        other => other,
+    })
 }
 
 /// Removes a runner at GitHub; not an error when it is gone.

@@ -1,11 +1,13 @@
 //! What a build does, told as GitHub shows it: steps, their logs, summaries, remarks.
 
+mod live;
 mod log;
 mod mask;
 mod outline;
 mod reporter;
 mod timeline;
 
+pub(crate) use live::Live;
 pub use outline::{Outline, OutlinedStep};
 pub use reporter::Piece;
 pub(crate) use reporter::{Reported, Reporter};

@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
-use super::Outline;
 use super::log::LogUpload;
 use super::mask::Mask;
 use super::timeline::{Effect, Place, State, Timeline};
+use super::{Live, Outline};
 use crate::GitHubError;
 use crate::results::{Kept, Results, StepUpdate, time};
 use crate::retry::{Backoff, persist};
@@ -58,6 +58,7 @@ pub(crate) struct Reporter {
     results: Option<Arc<Results>>,
     logs: HashMap<Place, LogUpload>,
     job_log: LogUpload,
+    live: Option<Live>,
     /// The line that has no end yet.
     partial: Vec<u8>,
     /// The engine's line that announces a process is not there yet; the step's head says the same.
@@ -73,6 +74,7 @@ impl Reporter {
         job: Uuid,
         outline: &Outline,
         results: Option<Arc<Results>>,
+        live: Option<Live>,
         warn: Arc<dyn Fn(String) + Send + Sync>,
     ) -> Self {
         Self {
@@ -81,6 +83,7 @@ impl Reporter {
             results,
             logs: HashMap::new(),
             job_log: LogUpload::new(Kept::JobLog),
+            live,
             partial: Vec::new(),
             announced: false,
             changed: BTreeSet::new(),
@@ -205,11 +208,12 @@ impl Reporter {
         let Some(results) = self.results.clone() else { return };
         let now = Timestamp::now();
         let text = self.mask.hide(text);
-        let log = self.logs.entry(place).or_insert_with(|| {
-            let id = self.timeline.record(place).map(|record| record.id).unwrap_or_default();
-            LogUpload::new(Kept::StepLog(id))
-        });
+        let id = self.timeline.record(place).map(|record| record.id).unwrap_or_default();
+        let log = self.logs.entry(place).or_insert_with(|| LogUpload::new(Kept::StepLog(id)));
         log.line(now, &text);
+        if let Some(live) = &self.live {
+            live.line(id, log.lines(), &text);
+        }
         self.job_log.line(now, &text);
         let mut failed = None;
         if log.is_full() {
@@ -273,6 +277,9 @@ impl Reporter {
     }
 
     async fn conclude(mut self) -> Reported {
+        if let Some(live) = self.live.take() {
+            live.close().await;
+        }
         while !self.uploads.is_empty() {
             self.uploaded().await;
         }

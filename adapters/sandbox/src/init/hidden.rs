@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::Errno;
@@ -14,9 +14,9 @@ use crate::host;
 use super::fault::{Result, To as _};
 use super::new_root::{make_directory, own};
 
-/// Marks in the layer over a tree everything that is nobody's business.
-pub(super) fn hide(tree: &Path, upper: &Path, owner: Option<u32>) -> Result<()> {
-    for path in host::secrets(tree) {
+/// Marks in the layer over a tree what is not to be there.
+pub(super) fn hide(tree: &Path, hidden: &[PathBuf], upper: &Path, owner: Option<u32>) -> Result<()> {
+    for path in hidden {
         let Ok(below) = path.strip_prefix(tree) else { continue };
         mark(tree, upper, below, owner).to(|| format!("hide {}", path.display()))?;
     }

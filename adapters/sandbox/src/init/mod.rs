@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Pid, WaitOptions, setsid, umask, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, pidfd_open, setsid, umask, waitpid};
 use rustix::thread::UnshareFlags;
 use serde::de::DeserializeOwned;
 
@@ -102,9 +102,10 @@ pub(crate) fn hostname(attempt: &str) -> &str {
 fn start(spec: &Spec, made: &root::Made) -> Result<Pid> {
     let (failure, tell) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).to(|| "make a pipe".into())?;
+    let first = pidfd_open(getpid(), PidfdFlags::empty()).to(|| "watch itself".into())?;
     sys::unshare(UnshareFlags::NEWPID).to(|| "make a namespace of processes".into())?;
     let Some(child) = sys::fork().to(|| "start the agent".into())? else {
-        let fault = pid_one::become_agent(spec, made);
+        let fault = pid_one::become_agent(spec, made, &first);
         let _unread = File::from(tell).write_all(fault.to_string().as_bytes());
         sys::leave(1);
     };

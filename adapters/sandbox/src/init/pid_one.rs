@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use runspan_agent_protocol::layout;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Gid;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Signal, fchdir, pivot_root, set_parent_process_death_signal, setsid};
@@ -47,8 +49,8 @@ const MASKED: &[&str] = &[
 const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Becomes the agent; returns only when it could not.
-pub(super) fn become_agent(spec: &Spec, made: &Made) -> Fault {
-    match prepare(spec, made) {
+pub(super) fn become_agent(spec: &Spec, made: &Made, first: &OwnedFd) -> Fault {
+    match prepare(spec, made, first) {
         Ok(_) if spec.is_rehearsal => sys::leave(0),
         Ok(mut agent) => {
             let source = agent.exec();
@@ -58,11 +60,8 @@ pub(super) fn become_agent(spec: &Spec, made: &Made) -> Fault {
     }
 }
 
-fn prepare(spec: &Spec, made: &Made) -> Result<Command> {
-    for group in &spec.cgroups {
-        let file = group.dir.join("cgroup.procs");
-        fs::write(&file, "0").to(|| format!("join {}", group.dir.display()))?;
-    }
+fn prepare(spec: &Spec, made: &Made, first: &OwnedFd) -> Result<Command> {
+    die_with(first).to(|| "die with the first process".into())?;
     unshare(UnshareFlags::NEWCGROUP).to(|| "make a namespace of control groups".into())?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ).to(|| "go first when memory is short".into())?;
     let onto = made.root.directory(Path::new("/proc"), 0o755).to(|| "make /proc".into())?;
@@ -79,7 +78,8 @@ fn prepare(spec: &Spec, made: &Made) -> Result<Command> {
         // From Linux 6.12 on; before, services that listen there can be talked to, as those on ports can.
         let _old_kernel = sys::scope_sockets();
     }
-    set_parent_process_death_signal(Some(Signal::KILL)).to(|| "die with the first process".into())?;
+    // Becoming somebody else made the kernel forget it.
+    die_with(first).to(|| "die with the first process".into())?;
     let mut agent = Command::new(layout::AGENT);
     agent
         .args(["--attempt", &spec.attempt])
@@ -91,6 +91,15 @@ fn prepare(spec: &Spec, made: &Made) -> Result<Command> {
         .stderr(Stdio::null());
     seccomp::apply()?;
     Ok(agent)
+}
+
+/// From here on; an error when the first process, whom this namespace does not show, is dead already.
+fn die_with(first: &OwnedFd) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    match poll(&mut [PollFd::new(first, PollFlags::IN)], Some(&Timespec::default()))? {
+        0 => Ok(()),
+        _ => Err(io::Error::other("it is dead")),
+    }
 }
 
 fn protect(made: &Made) -> io::Result<()> {

@@ -202,13 +202,13 @@ impl<'a> Stage<'a> {
                     let onto = root.file(path).to(|| format!("make {}", path.display()))?;
                     attach(self.tree(path, true)?, onto).to(|| format!("show {}", path.display()))?;
                 }
-                What::Tree => {
+                What::Tree(hidden) => {
                     let onto = root.directory(path, mode()).to(|| format!("make {}", path.display()))?;
                     if matches!(self.ids, Ids::User { .. }) {
                         // All of it belongs to others, who are not inside: nothing could be written anyway.
                         attach(self.tree(path, true)?, onto).to(|| format!("show {}", path.display()))?;
                     } else {
-                        let hide = |upper: &Path| hidden::hide(path, upper, owner(self.ids));
+                        let hide = |upper: &Path| hidden::hide(path, hidden, upper, owner(self.ids));
                         self.overlay(number, &[path], onto, mode(), hide)?;
                     }
                 }

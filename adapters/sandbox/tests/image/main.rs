@@ -8,4 +8,3 @@ mod fake;
 mod hostile;
 mod pulls;
 mod rig;
-mod speed;

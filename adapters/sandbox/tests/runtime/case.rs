@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use runspan_engine::{
     Container, ContainerEnd, Executor, ExecutorError, Limits, Network, NetworkError, Placement, RootFs,
 };
-use runspan_sandbox::SandboxExecutor;
 use runspan_sandbox::image::Settings;
+use runspan_sandbox::{SandboxExecutor, WarmUp};
 use tempfile::TempDir;
 
 pub(crate) struct Case {
@@ -58,7 +58,7 @@ impl Case {
         let networks =
             || Err(NetworkError::Unavailable { reason: "not in these tests".into(), remedy: "none".into() });
         let program = env!("CARGO_BIN_EXE_sandbox-first-process").into();
-        SandboxExecutor::new(&self.state(), program, Arc::new(networks), Settings::default())
+        SandboxExecutor::new(&self.state(), program, WarmUp::none(Arc::new(networks)), Settings::default())
     }
 
     pub(crate) async fn place(&self) -> Result<Placement, ExecutorError> {

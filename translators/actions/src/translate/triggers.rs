@@ -1,5 +1,7 @@
 //! `on`: events as filter groups of the project's webhook.
 
+use runspan_buildspec::glob_regex;
+
 use super::{ledger::Ledger, shell::variable_name};
 use crate::model::{Event, Field};
 
@@ -219,31 +221,13 @@ fn refs(filter: &str, kind: &str, names: &[String]) -> String {
 
 /// GitHub's glob as a regular expression.
 pub(crate) fn pattern(glob: &str) -> String {
-    let mut out = String::new();
-    let mut rest = glob;
-    while let Some(c) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("**/") {
-            out.push_str("(.*/)?");
-            rest = after;
-            continue;
-        }
-        if let Some(after) = rest.strip_prefix("**") {
-            out.push_str(".*");
-            rest = after;
-            continue;
-        }
-        match c {
-            '*' => out.push_str("[^/]*"),
-            '?' | '+' | '[' | ']' => out.push(c),
-            '.' | '(' | ')' | '{' | '}' | '^' | '$' | '|' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c => out.push(c),
-        }
-        rest = &rest[c.len_utf8()..];
-    }
-    out
+    glob_regex(glob, |c| match c {
+        '?' => Some("?"),
+        '+' => Some("+"),
+        '[' => Some("["),
+        ']' => Some("]"),
+        _ => None,
+    })
 }
 
 /// A rule of EventBridge: six fields, and `?` for one of the days.
@@ -268,9 +252,7 @@ mod tests {
 
     #[test]
     fn globs_and_schedules_are_said_in_the_other_words() {
-        assert_eq!(pattern("release/**"), "release/.*");
-        assert_eq!(pattern("v*.*"), r"v[^/]*\.[^/]*");
-        assert_eq!(pattern("**/*.md"), r"(.*/)?[^/]*\.md");
+        assert_eq!(pattern("v[12].?+.*"), r"v[12]\.?+\.[^/]*");
         assert_eq!(rule("0 16 * * 3"), "cron(0 16 ? * 4 *)");
         assert_eq!(rule("30 5 1 * *"), "cron(30 5 1 * ? *)");
     }

@@ -1,5 +1,6 @@
 //! Conditions as commands whose status answers them.
 
+use runspan_buildspec::glob_regex;
 use runspan_buildspec::shell::quoted;
 
 use super::{
@@ -371,7 +372,7 @@ impl Translator<'_> {
             "changeset" => {
                 let regex_of = match (pattern?.constant(), regex) {
                     (Some(pattern), true) => extended_regex(&pattern)?,
-                    (Some(pattern), false) => glob_regex(&pattern),
+                    (Some(pattern), false) => ant_regex(&pattern),
                     (None, _) => return None,
                 };
                 self.notes.approximate(
@@ -437,7 +438,7 @@ impl Translator<'_> {
                 Some(format!("printf '%s\\n' {variable} | grep -Eqx {}", quoted(&extended_regex(&text)?)))
             }
             Some(text) if text.contains(['*', '?']) => {
-                Some(format!("printf '%s\\n' {variable} | grep -Eqx {}", quoted(&glob_regex(&text))))
+                Some(format!("printf '%s\\n' {variable} | grep -Eqx {}", quoted(&ant_regex(&text))))
             }
             _ => Some(format!("[ {variable} = {} ]", pattern.argument())),
         }
@@ -520,30 +521,6 @@ fn extended_regex(pattern: &str) -> Option<String> {
 }
 
 /// Ant's pattern as a regular expression.
-fn glob_regex(pattern: &str) -> String {
-    let mut out = String::new();
-    let mut rest = pattern;
-    while let Some(c) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("**/") {
-            out.push_str("(.*/)?");
-            rest = after;
-            continue;
-        }
-        if let Some(after) = rest.strip_prefix("**") {
-            out.push_str(".*");
-            rest = after;
-            continue;
-        }
-        match c {
-            '*' => out.push_str("[^/]*"),
-            '?' => out.push_str("[^/]"),
-            '.' | '+' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' | '|' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            _ => out.push(c),
-        }
-        rest = &rest[c.len_utf8()..];
-    }
-    out
+fn ant_regex(pattern: &str) -> String {
+    glob_regex(pattern, |c| (c == '?').then_some("[^/]"))
 }

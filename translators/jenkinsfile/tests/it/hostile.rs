@@ -81,3 +81,13 @@ fn every_prefix_of_a_pipeline_is_judged() {
         drop(translate(&source[end..], &Context::default()));
     }
 }
+
+#[test]
+fn more_than_a_mebibyte_is_refused() {
+    let translation = translate(&"a\n".repeat(1 << 20), &Context::default());
+    assert!(translation.jobs.is_empty());
+    assert_eq!(
+        translation.diagnostics[0].message,
+        "the script has 2097152 bytes, the limit is 1048576 bytes (1 MiB)"
+    );
+}

@@ -20,8 +20,15 @@ pub struct Parsed {
     pub faults: Vec<Fault>,
 }
 
+/// Longer scripts, in bytes, are refused: Java has no room for them in a class either, and memory is bounded.
+const LONGEST: usize = 1 << 20;
+
 /// Reads a script.
 pub fn parse(source: &str) -> Parsed {
+    if source.len() > LONGEST {
+        let message = format!("the script has {} bytes, the limit is {LONGEST} bytes (1 MiB)", source.len());
+        return Parsed { script: Vec::new(), faults: vec![Fault::new(0, 0, message)] };
+    }
     let (tokens, faults) = lexer::tokens(source);
     let mut parser = Parser { source, tokens, at: 0, depth: 0, faults, class: None };
     let script = parser.script();

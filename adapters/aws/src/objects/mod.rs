@@ -1,0 +1,146 @@
+//! Objects in S3: artifacts, caches, sources, logs.
+
+mod multipart;
+mod settings;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_s3::primitives::ByteStream;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place};
+use tokio::io::AsyncWriteExt;
+
+use crate::account::Account;
+use crate::error::CallError;
+use crate::permissions::{GET_OBJECT, LIST_BUCKET, PUT_OBJECT};
+
+/// Objects on their way at the same time.
+const AT_ONCE: usize = 16;
+/// Larger files go in parts.
+const WHOLE: u64 = 8 << 20;
+
+/// The buckets of an account.
+#[derive(Debug)]
+pub struct S3(Arc<Account>);
+
+impl S3 {
+    /// Of this account.
+    pub const fn new(account: Arc<Account>) -> Self {
+        Self(account)
+    }
+
+    async fn put_one(&self, object: &NewObject) -> Result<(), ObjectError> {
+        let bytes =
+            tokio::fs::metadata(&object.file).await.map_err(|error| unreadable(object, &error))?.len();
+        if bytes > WHOLE {
+            return multipart::put(self.0.s3().await, object, bytes).await;
+        }
+        let body = ByteStream::from_path(&object.file).await.map_err(|error| unreadable(object, &error))?;
+        let settings = settings::of(object);
+        self.0
+            .s3()
+            .await
+            .put_object()
+            .bucket(&object.place.bucket)
+            .key(&object.place.key)
+            .set_server_side_encryption(settings.encryption)
+            .set_ssekms_key_id(settings.key)
+            .set_acl(settings.acl)
+            .set_content_type(settings.content_type)
+            .set_content_encoding(settings.content_encoding)
+            .set_metadata(Some(settings.metadata))
+            .body(body)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(CallError::of(&error, PUT_OBJECT), &object.place))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3 {
+    async fn put(&self, objects: &[NewObject]) -> Result<(), ObjectError> {
+        // One that fails ends all: what is there already is put again by the next try.
+        let mut waiting = objects.iter();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < AT_ONCE
+                && let Some(object) = waiting.next()
+            {
+                running.push(self.put_one(object));
+            }
+            match running.next().await {
+                Some(done) => done?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn get(&self, place: &Place, to: &Path) -> Result<Option<Metadata>, ObjectError> {
+        let request = self.0.s3().await.get_object().bucket(&place.bucket).key(&place.key);
+        let answer = match request.set_version_id(place.version.clone()).send().await {
+            Ok(answer) => answer,
+            Err(error) => return absent_or_failed(CallError::of(&error, GET_OBJECT), place),
+        };
+        let disk =
+            |error: std::io::Error| ObjectError::Refused(format!("cannot write {}: {error}", to.display()));
+        let mut file = tokio::fs::File::create(to).await.map_err(disk)?;
+        let mut body = answer.body;
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|error| {
+                ObjectError::Unavailable(format!(
+                    "{} did not arrive whole: {}",
+                    place.arn(),
+                    crate::error::causes(&error)
+                ))
+            })?;
+            file.write_all(&piece).await.map_err(disk)?;
+        }
+        file.flush().await.map_err(disk)?;
+        Ok(Some(answer.metadata.unwrap_or_default().into_iter().collect()))
+    }
+
+    async fn head(&self, place: &Place) -> Result<Option<Metadata>, ObjectError> {
+        let request = self.0.s3().await.head_object().bucket(&place.bucket).key(&place.key);
+        match request.set_version_id(place.version.clone()).send().await {
+            Ok(answer) => Ok(Some(answer.metadata.unwrap_or_default().into_iter().collect())),
+            Err(error) => absent_or_failed(CallError::of(&error, GET_OBJECT), place),
+        }
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let place = Place::new(bucket, prefix);
+        let client = self.0.s3().await;
+        let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed(CallError::of(&error, LIST_BUCKET), &place))?;
+            found.extend(
+                page.contents
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|object| Some((object.last_modified, object.key?))),
+            );
+        }
+        found.sort_by_key(|(modified, _)| std::cmp::Reverse(modified.map(|time| time.as_nanos())));
+        Ok(found.into_iter().map(|(_, key)| key).collect())
+    }
+}
+
+fn absent_or_failed<T>(error: CallError, place: &Place) -> Result<Option<T>, ObjectError> {
+    match error.code() {
+        "NoSuchKey" | "NotFound" | "404" => Ok(None),
+        _ => Err(failed(error, place)),
+    }
+}
+
+pub(crate) fn failed(error: CallError, place: &Place) -> ObjectError {
+    let text = format!("{error} ({})", place.arn());
+    if error.is_passing() { ObjectError::Unavailable(text) } else { ObjectError::Refused(text) }
+}
+
+fn unreadable(object: &NewObject, error: &dyn std::error::Error) -> ObjectError {
+    ObjectError::Refused(format!("cannot read {}: {}", object.file.display(), crate::error::causes(error)))
+}

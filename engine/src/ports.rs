@@ -1,0 +1,184 @@
+//! What the engine needs of the world outside and others give: secrets, objects, and whoever wants to know.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runspan_agent_protocol::Variable;
+use serde::{Deserialize, Serialize};
+
+use crate::project::{BucketOwnerAccess, EnvironmentVariable};
+use crate::sinks::Sink;
+
+/// Everything that was plugged in. A build that asks for what is not here is told so.
+#[derive(Clone, Default)]
+pub struct Ports {
+    /// Values of variables that are not PLAINTEXT.
+    pub secrets: Option<Arc<dyn SecretStore>>,
+    /// Artifacts, caches and sources.
+    pub objects: Option<Arc<dyn ObjectStore>>,
+    /// Those who follow builds.
+    pub sinks: Vec<Arc<dyn Sink>>,
+}
+
+/// Fetches what variables refer to.
+#[async_trait]
+pub trait SecretStore: Send + Sync {
+    /// The values of these variables, none of which is PLAINTEXT, for one build.
+    ///
+    /// # Errors
+    /// [`SecretError`], as the build's record will say it.
+    async fn fetch(&self, references: &[EnvironmentVariable]) -> Result<Vec<Variable>, SecretError>;
+}
+
+/// CodeBuild's status code when a secret could not be had.
+pub const SECRETS_MANAGER_ERROR: &str = "Secrets Manager Error";
+/// CodeBuild's status code when a parameter could not be had.
+pub const PARAMETER_STORE_ERROR: &str = "Decrypted Variables Error";
+
+/// Why a value could not be had; CodeBuild's status code and message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{status_code}: {message}")]
+pub struct SecretError {
+    /// As in `Secrets Manager Error`.
+    pub status_code: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Keeps files as objects, as S3 does.
+#[async_trait]
+pub trait ObjectStore: Send + Sync {
+    /// Stores files. An object appears whole or not at all; one of the same key is replaced.
+    ///
+    /// # Errors
+    /// [`ObjectError`]; objects before the one that failed may be there.
+    async fn put(&self, objects: &[NewObject]) -> Result<(), ObjectError>;
+
+    /// Fetches an object into a file, made anew. Returns its metadata; `None` when there is no such object.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    async fn get(&self, place: &Place, to: &Path) -> Result<Option<Metadata>, ObjectError>;
+
+    /// The metadata of an object; `None` when there is no such object.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    async fn head(&self, place: &Place) -> Result<Option<Metadata>, ObjectError>;
+
+    /// Keys that begin so, the newest first.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ObjectError>;
+}
+
+/// `x-amz-meta-*`.
+pub type Metadata = std::collections::BTreeMap<String, String>;
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its version; the newest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl Place {
+    /// The newest version of an object.
+    pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
+        Self { bucket: bucket.into(), key: key.into(), version: None }
+    }
+
+    /// `bucket/key`, also as an ARN or a `s3://` URL.
+    pub fn parse(location: &str) -> Self {
+        let path = ["arn:aws:s3:::", "arn:aws-cn:s3:::", "arn:aws-us-gov:s3:::", "s3://"]
+            .iter()
+            .find_map(|prefix| location.strip_prefix(prefix))
+            .unwrap_or(location);
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        Self::new(bucket, key)
+    }
+
+    /// Its ARN.
+    pub fn arn(&self) -> String {
+        let separator = if self.key.is_empty() { "" } else { "/" };
+        format!("arn:aws:s3:::{}{separator}{}", self.bucket, self.key)
+    }
+}
+
+/// A file that becomes an object. It is kept with a build while it waits to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewObject {
+    /// Where it goes.
+    pub place: Place,
+    /// The file.
+    pub file: PathBuf,
+    /// How it is encrypted there.
+    pub encryption: Encryption,
+    /// What the bucket's owner may do with it.
+    pub owner_access: BucketOwnerAccess,
+    /// `x-amz-meta-*`.
+    pub metadata: Metadata,
+    /// `Content-Type` and, of a compressed text, `Content-Encoding`.
+    pub content: Option<(String, Option<String>)>,
+}
+
+/// Server-side encryption.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// `encryptionDisabled`: whatever the bucket does by itself.
+    Bucket,
+    /// SSE-KMS with the key that S3 keeps for the account.
+    #[default]
+    ManagedKey,
+    /// SSE-KMS with this key.
+    Key(String),
+}
+
+impl Encryption {
+    /// By the settings of a project.
+    pub fn of(disabled: Option<bool>, key: Option<&str>) -> Self {
+        match (disabled, key) {
+            (Some(true), _) => Self::Bucket,
+            (_, Some(key)) => Self::Key(key.to_owned()),
+            (_, None) => Self::ManagedKey,
+        }
+    }
+}
+
+/// What an object store could not do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// It said no, and will say so again.
+    #[error("{0}")]
+    Refused(String),
+    /// It does not answer, or not now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_codebuild_writes_them() {
+        for (text, bucket, key) in [
+            ("b/a/c.zip", "b", "a/c.zip"),
+            ("arn:aws:s3:::b/a", "b", "a"),
+            ("s3://b/a/", "b", "a/"),
+            ("b", "b", ""),
+        ] {
+            assert_eq!(Place::parse(text), Place::new(bucket, key), "{text}");
+        }
+        assert_eq!(Place::new("b", "").arn(), "arn:aws:s3:::b");
+        assert_eq!(Place::new("b", "k/x").arn(), "arn:aws:s3:::b/k/x");
+    }
+}

@@ -1,0 +1,156 @@
+//! The cache in a bucket, which several machines share.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use runspan_agent_protocol::Collect;
+use runspan_buildspec::Cache;
+
+use super::caching::named;
+use super::driver::Driver;
+use super::session::{Interrupt, Session};
+use crate::cache::{Hit, open_file, version, write_file};
+use crate::ports::{Encryption, Metadata, NewObject, ObjectError, ObjectStore, Place};
+use crate::project::{BucketOwnerAccess, CacheType};
+
+/// The entry of a cache without keys.
+const KEYLESS: &str = "latest";
+/// Of the archive before it was compressed.
+const SUM: &str = "runspan-content-sha256";
+
+/// Where entries of one namespace and one list of paths are.
+pub(super) struct BucketCache {
+    store: Arc<dyn ObjectStore>,
+    bucket: String,
+    /// Ends in `/`.
+    prefix: String,
+}
+
+impl BucketCache {
+    /// The entry of this key, or else the newest whose key begins with one of the fallback keys, tried in order.
+    pub(super) async fn lookup(
+        &self,
+        work_dir: &Path,
+        key: Option<&str>,
+        fallback_keys: &[String],
+    ) -> Result<Option<Hit>, String> {
+        let file = temporary(work_dir)?;
+        let open = |asked| open_file(&file, asked).map(Some).map_err(|error| error.to_string());
+        if self.get(&self.place(key), &file).await?.is_some() {
+            return open(key);
+        }
+        let prefixes = fallback_keys.iter().filter(|prefix| key.is_some() && !prefix.is_empty());
+        for prefix in prefixes {
+            let begin = format!("{}{}", self.prefix, escaped(prefix));
+            let found = self.store.list(&self.bucket, &begin).await.map_err(said)?;
+            if let Some(newest) = found.first()
+                && self.get(&Place::new(&self.bucket, newest), &file).await?.is_some()
+            {
+                return open(key);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn get(&self, place: &Place, to: &Path) -> Result<Option<Metadata>, String> {
+        self.store.get(place, to).await.map_err(said)
+    }
+
+    fn place(&self, key: Option<&str>) -> Place {
+        Place::new(&self.bucket, format!("{}{}", self.prefix, key.map_or_else(|| KEYLESS.into(), escaped)))
+    }
+}
+
+impl Driver {
+    /// The cache in the project's bucket, when it has one.
+    pub(super) fn bucket_cache(&self, cache: &Cache) -> Option<BucketCache> {
+        let settings = &self.request.project.cache;
+        let location = settings.location.as_deref().filter(|_| settings.kind == Some(CacheType::S3))?;
+        let store = Arc::clone(self.supervisor.ports.objects.as_ref()?);
+        let Place { bucket, key, .. } = Place::parse(location);
+        let namespace = settings.cache_namespace.as_ref().unwrap_or(&self.build.project_name);
+        let parts = [key.trim_matches('/'), &escaped(namespace), &version(&cache.paths), ""];
+        let prefix = parts[usize::from(parts[0].is_empty())..].join("/");
+        Some(BucketCache { store, bucket, prefix })
+    }
+
+    /// Saves into the bucket what is not there already. Returns what is to be said of it.
+    pub(super) async fn save_into_bucket(
+        &mut self,
+        session: &mut Session,
+        cache: &BucketCache,
+        collect: Collect,
+        key: Option<String>,
+    ) -> Result<Option<String>, Interrupt> {
+        let place = cache.place(key.as_deref());
+        let there = match cache.store.head(&place).await {
+            Ok(there) => there,
+            Err(error) => return Ok(Some(format!("Unable to upload cache: {error}"))),
+        };
+        if key.is_some() && there.is_some() {
+            return Ok(Some(format!("Cache is there already{}", named(key.as_deref()))));
+        }
+        let file = match temporary(&self.dir.outgoing()) {
+            Ok(file) => file,
+            Err(reason) => return Ok(Some(format!("Unable to upload cache: {reason}"))),
+        };
+        let (to, saved_as) = (file.to_path_buf(), key.clone());
+        let write = move |from: &mut dyn Read| write_file(&to, saved_as.as_deref(), from);
+        let (files, written) = match self.collect(session, collect, write).await {
+            Ok((collected, None)) if collected.files == 0 => {
+                return Ok(Some("Cache not saved: nothing matches its paths".into()));
+            }
+            Ok((_, None)) => return Ok(None),
+            Ok((collected, Some(Ok(written)))) => (collected.files, written),
+            Ok((_, Some(Err(error)))) => return Ok(Some(format!("Unable to upload cache: {error}"))),
+            Err(Interrupt::Failed(message)) => return Ok(Some(format!("Unable to upload cache: {message}"))),
+            Err(other) => return Err(other),
+        };
+        if there.is_some_and(|there| there.get(SUM) == Some(&written.sha256)) {
+            return Ok(Some("Cache is unchanged; nothing is uploaded".into()));
+        }
+        let object = NewObject {
+            place,
+            file: file.to_path_buf(),
+            encryption: Encryption::of(None, self.request.project.encryption_key.as_deref()),
+            owner_access: BucketOwnerAccess::None,
+            metadata: Metadata::from([(SUM.to_owned(), written.sha256)]),
+            content: None,
+        };
+        Ok(Some(match cache.store.put(&[object]).await {
+            Ok(()) => format!(
+                "Cache saved{}: {files} file(s), {} KiB",
+                named(key.as_deref()),
+                written.bytes.div_ceil(1024)
+            ),
+            Err(error) => format!("Unable to upload cache: {error}"),
+        }))
+    }
+}
+
+fn temporary(dir: &Path) -> Result<tempfile::TempPath, String> {
+    std::fs::create_dir_all(dir)
+        .and_then(|()| tempfile::Builder::new().prefix("cache-").tempfile_in(dir))
+        .map(tempfile::NamedTempFile::into_temp_path)
+        .map_err(|error| format!("cannot write into {}: {error}", dir.display()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn said(error: ObjectError) -> String {
+    error.to_string()
+}
+
+/// A key as a part of an object's key. What begins alike still does.
+fn escaped(key: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}

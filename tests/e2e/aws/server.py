@@ -1,0 +1,187 @@
+"""moto, as strict as AWS where tests depend on it, with faults to order, and boto3 to look at what is there.
+
+Prints its port, and ends when its standard input does. Beside AWS's APIs it answers
+
+    POST /_boto3   {"service", "operation", "parameters"}   what boto3 says, bytes as text, unpacked, long ones as their sum
+    POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
+                                                             {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
+                                                             | "throttle" | "expired" | 503}
+                                                             (a number may have a "code" and a "message";
+                                                             "lose" does it and says nothing; "times" of them, or by
+                                                             "chance", as in 0.1; the first that applies)
+    POST /_requests {"key"}                                  how many requests this access key has signed
+"""
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import io
+import json
+import random
+import re
+import socket
+import socketserver
+import sys
+import threading
+
+import boto3
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server, WSGIRequestHandler
+
+FAULTS = {}
+CHANCE = random.Random(1)
+REQUESTS = {}
+MOTO = DomainDispatcherApplication(create_backend_app)
+S3_ACTIONS = {"PUT": "PutObject", "POST": "PutObject", "GET": "GetObject", "HEAD": "GetObject"}
+UNITS = {
+    "Seconds", "Microseconds", "Milliseconds", "Bytes", "Kilobytes", "Megabytes", "Gigabytes", "Terabytes", "Bits",
+    "Percent", "Count", "Bytes/Second", "None",
+}
+
+
+def request_of(environ):
+    """Service, operation, access key and body of a request."""
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    body = environ["wsgi.input"].read(size) if size else b""
+    if size:
+        environ["wsgi.input"] = io.BytesIO(body)
+    signed = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    key, service = signed.groups() if signed else ("", "")
+    target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    query = re.search(rb"(?:^|&)Action=(\w+)", body)
+    rpc = re.search(r"/operation/(\w+)$", environ["PATH_INFO"])
+    if service == "s3":
+        operation = S3_ACTIONS.get(environ["REQUEST_METHOD"], environ["REQUEST_METHOD"])
+    elif target:
+        operation = target
+    elif query:
+        operation = query.group(1).decode()
+    else:
+        operation = rpc.group(1) if rpc else ""
+    return service, operation, key, body
+
+
+def broken_rule(service, operation, body):
+    """The refusal of AWS that moto lacks."""
+    if operation == "PutLogEvents":
+        events = json.loads(body)["logEvents"]
+        size = sum(len(event["message"].encode()) + 26 for event in events)
+        times = [event["timestamp"] for event in events]
+        if size > 1048576 or not 0 < len(events) <= 10000 or times[-1] - times[0] >= 86400000:
+            return "InvalidParameterException", "Upload too large or too long"
+    if operation == "PutEvents":
+        entries = json.loads(body)["Entries"]
+        if len(entries) > 10 or any(entry["Source"].startswith("aws.") for entry in entries):
+            return "NotAuthorizedForSourceException", "Not authorized for the source."
+    if operation == "PutMetricData":
+        text = body.decode(errors="replace")
+        if "Namespace=AWS%2F" in text or "AWS/" in text:
+            return "InvalidParameterValue", "The value AWS/ for parameter Namespace is invalid."
+        for unit in re.findall(r"Unit=([^&]+)", text):
+            if unit.replace("%2F", "/") not in UNITS:
+                return "InvalidParameterValue", f"The value {unit} for parameter Unit is invalid."
+    return None
+
+
+def refusal(service, code, message):
+    if service in ("s3", "sns", "sts", "monitoring"):
+        error = f"<Code>{code}</Code><Message>{message}</Message>"
+        text = f"<Error>{error}</Error>" if service == "s3" else f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
+        return "text/xml", text.encode()
+    return "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode()
+
+
+@functools.cache
+def client(service, port):
+    return boto3.client(
+        service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="reader", aws_secret_access_key="reader",
+    )
+
+
+def boto3_answer(order, port):
+    answer = getattr(client(order["service"], port), order["operation"])(**order.get("parameters", {}))
+
+    def plain(value):
+        if hasattr(value, "read"):
+            value = value.read()
+            if len(value) > 1 << 20:
+                return {"sha256": hashlib.sha256(value).hexdigest()}
+            if value[:2] == b"\x1f\x8b":
+                value = gzip.decompress(value)
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+    return json.dumps(answer, default=plain).encode()
+
+
+def application(environ, start_response):
+    def answer(status, kind, body):
+        start_response(f"{status} x", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [body]
+
+    path = environ["PATH_INFO"]
+    if path in ("/_boto3", "/_faults", "/_requests"):
+        order = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        if path == "/_faults":
+            FAULTS[order["key"]] = order["faults"]
+            return answer(200, "application/json", b"{}")
+        if path == "/_requests":
+            return answer(200, "application/json", json.dumps(REQUESTS.get(order["key"], 0)).encode())
+        try:
+            return answer(200, "application/json", boto3_answer(order, environ["SERVER_PORT"]))
+        except Exception as error:
+            return answer(500, "application/json", json.dumps({"error": repr(error)}).encode())
+    service, operation, key, body = request_of(environ)
+    if len(body) < int(environ.get("CONTENT_LENGTH") or 0):
+        # moto would take the half for the whole.
+        raise ConnectionAbortedError
+    REQUESTS[key] = REQUESTS.get(key, 0) + 1
+    for fault in FAULTS.get(key, []):
+        if fault["action"] not in ("*", f"{service}:{operation}"):
+            continue
+        if CHANCE.random() >= fault.get("chance", 1):
+            continue
+        if fault.get("times") is not None:
+            if fault["times"] == 0:
+                continue
+            fault["times"] -= 1
+        if fault["answer"] == "drop":
+            raise ConnectionAbortedError
+        if fault["answer"] == "deny":
+            code = "AccessDenied" if service == "s3" else "AccessDeniedException"
+            return answer(403 if service == "s3" else 400, *refusal(service, code, "Access Denied"))
+        if fault["answer"] == "throttle":
+            code, status = ("SlowDown", 503) if service == "s3" else ("ThrottlingException", 400)
+            return answer(status, *refusal(service, code, "Rate exceeded"))
+        if fault["answer"] == "expired":
+            code = "ExpiredToken" if service == "s3" else "ExpiredTokenException"
+            return answer(400, *refusal(service, code, "The security token included in the request is expired"))
+        if fault["answer"] == "lose":
+            # Done, and nobody is told.
+            list(MOTO(environ, lambda *_: None))
+            raise ConnectionAbortedError
+        code = fault.get("code", "ServiceUnavailable")
+        return answer(fault["answer"], *refusal(service, code, fault.get("message", "Please reduce your request rate.")))
+    broken = broken_rule(service, operation, body)
+    if broken:
+        return answer(400, *refusal(service, *broken))
+    return MOTO(environ, start_response)
+
+
+class Quiet(WSGIRequestHandler):
+    def log(self, *_):
+        pass
+
+    def connection_dropped(self, error, environ=None):
+        # werkzeug would go on waiting for the next request.
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+socketserver.ThreadingMixIn.daemon_threads = True
+server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port, flush=True)
+sys.stdin.read()
