@@ -291,6 +291,19 @@ impl Recorder {
             .map_err(|source| JournalError::Record { build: self.uuid.clone(), source })
     }
 
+    /// Forgets answers and how the steps stood: they may hold what steps took for secrets, and nobody goes on with a
+    /// build that is complete.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn forget_answers(&self) -> Result<()> {
+        self.transact(&mut lock(&self.inner), |db| {
+            db.execute("DELETE FROM jobs WHERE build = ?1", [&self.uuid])?;
+            db.execute("DELETE FROM replies WHERE build = ?1", [&self.uuid])
+        })
+        .map(drop)
+    }
+
     /// Writes down the text of the buildspec.
     ///
     /// # Errors

@@ -446,7 +446,10 @@ impl Driver {
         }
         let _gone = std::fs::remove_dir_all(self.dir.run());
         let last = Event::Build { build: Box::new(self.build.clone()) };
+        self.job = None;
         self.keep(&[last])?;
+        // The build is complete with or without them.
+        let _kept = self.recorder.forget_answers();
         Ok(Outcome { build: self.build, retry: self.retry, reports: self.reports })
     }
 }

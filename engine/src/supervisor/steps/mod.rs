@@ -183,6 +183,9 @@ impl<'a> Steps<'a> {
             self.post_steps().await?;
             outcome = self.outcome();
             self.job_outputs().await?;
+            // Nobody asks for them any more, and they may hold secrets.
+            self.job.env.clear();
+            self.job.steps.clear();
         }
         self.tell_pending().await?;
         Ok(outcome)
