@@ -59,7 +59,7 @@ impl LoginArgs {
 /// Be a self-hosted runner of a repository, organisation or enterprise on GitHub.
 #[derive(Debug, Args)]
 pub(crate) struct GitHubArgs {
-    /// What the runner is for: https://github.com/OWNER/REPOSITORY, …/ORGANISATION, …/enterprises/NAME.
+    /// What the runner is for: `https://github.com/OWNER/REPOSITORY`, `…/ORGANISATION` or `…/enterprises/NAME`.
     #[arg(long, value_name = "URL")]
     url: String,
     #[command(flatten)]
