@@ -46,7 +46,7 @@ impl Journal {
     /// Writes down how a delivery stands.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`JournalError`](super::JournalError).
     pub fn save_delivery(&self, delivery: &StoredDelivery) -> Result<()> {
         let StoredDelivery { build, name, cursor, work, uncertain, error, done } = delivery;
         self.run(|db| {
@@ -61,7 +61,7 @@ impl Journal {
     /// Every delivery of a build.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`JournalError`](super::JournalError).
     pub fn deliveries(&self, uuid: &str) -> Result<Vec<StoredDelivery>> {
         self.run(|db| {
             db.prepare_cached(
@@ -85,7 +85,7 @@ impl Journal {
     /// Uuids of complete builds of which something was not delivered, the oldest first.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`JournalError`](super::JournalError).
     pub fn undelivered(&self) -> Result<Vec<String>> {
         self.run(|db| {
             db.prepare(
@@ -100,7 +100,7 @@ impl Journal {
     /// Committed bytes of a build's log, and when the build started.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`JournalError`](super::JournalError).
     pub fn log_length(&self, uuid: &str) -> Result<(u64, Timestamp)> {
         self.run(|db| {
             db.prepare_cached("SELECT log_length, start_us FROM builds WHERE uuid = ?1")?
@@ -111,7 +111,7 @@ impl Journal {
     /// When an event of a build was written down.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`JournalError`](super::JournalError).
     pub fn event_time(&self, uuid: &str, number: u64) -> Result<Option<Timestamp>> {
         self.run(|db| {
             db.prepare_cached("SELECT time_us FROM events WHERE build = ?1 AND number = ?2")?
