@@ -1,9 +1,8 @@
 //! JavaScript actions, in their three parts.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use runspan_agent_protocol::{Event as AgentEvent, Stage, StepEnd, StepId, StepResult};
+use runspan_agent_protocol::{Event as AgentEvent, Stage, StepId, StepResult};
 use runspan_buildspec::{Step, StepAction};
 
 use super::action::{Handed, state};
@@ -146,22 +145,9 @@ impl Steps<'_> {
             root.id = StepId { index, stage: Stage::Pre };
             let begin = Instant::now();
             let name = step.name.clone().unwrap_or_else(|| format!("Run {uses}"));
-            let done = match self.try_pre(root, step, &name, &parsed, &loaded, node, pre).await {
-                Ok(done) => done,
-                Err(Stop::Fault(message)) => {
-                    self.driver.say(self.session, [message.clone()]).await?;
-                    self.annotate(root, &message);
-                    Done::of(Vec::new(), Some(message))
-                }
-                Err(Stop::Interrupt(interrupt)) => {
-                    self.cancel(interrupt)?;
-                    Done::ended(StepResult::Cancelled)
-                }
-            };
-            let duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let outcome = done.outcome;
-            let end = StepEnd { outcome, conclusion: outcome, outputs: BTreeMap::new(), duration_ms };
-            self.conclude(root.id, format!("Pre {name}"), end, done.reason);
+            let tried = self.try_pre(root, step, &name, &parsed, &loaded, node, pre).await;
+            let done = self.settled(root, tried).await?;
+            self.conclude_part(root.id, format!("Pre {name}"), begin, done);
         }
         Ok(())
     }

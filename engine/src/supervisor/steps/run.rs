@@ -60,18 +60,7 @@ impl Steps<'_> {
             if !frame.nested {
                 self.unshield();
             }
-            let done = match tried {
-                Ok(done) => done,
-                Err(Stop::Fault(message)) => {
-                    self.driver.say(self.session, [message.clone()]).await?;
-                    self.annotate(frame, &message);
-                    Done::of(Vec::new(), Some(message))
-                }
-                Err(Stop::Interrupt(interrupt)) => {
-                    self.cancel(interrupt)?;
-                    Done::ended(StepResult::Cancelled)
-                }
-            };
+            let done = self.settled(frame, tried).await?;
             let conclusion = match done.outcome {
                 StepResult::Failure if running.may_fail => StepResult::Success,
                 outcome => outcome,
@@ -90,8 +79,36 @@ impl Steps<'_> {
         })
     }
 
+    /// What came of a try: a fault is told in the log and beside the step.
+    pub(super) async fn settled(
+        &mut self,
+        frame: &Frame,
+        tried: Result<Done, Stop>,
+    ) -> Result<Done, Interrupt> {
+        match tried {
+            Ok(done) => Ok(done),
+            Err(Stop::Fault(message)) => {
+                self.driver.say(self.session, [message.clone()]).await?;
+                self.annotate(frame, &message);
+                Ok(Done::of(Vec::new(), Some(message)))
+            }
+            Err(Stop::Interrupt(interrupt)) => {
+                self.cancel(interrupt)?;
+                Ok(Done::ended(StepResult::Cancelled))
+            }
+        }
+    }
+
+    /// The end of what an action does before or after its step, which has no outputs.
+    pub(super) fn conclude_part(&mut self, part: StepId, name: String, begin: Instant, done: Done) {
+        let duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let outcome = done.outcome;
+        let end = StepEnd { outcome, conclusion: outcome, outputs: BTreeMap::new(), duration_ms };
+        self.conclude(part, name, end, done.reason);
+    }
+
     /// The end of a step of the phase itself.
-    pub(super) fn conclude(&mut self, step: StepId, name: String, end: StepEnd, reason: Option<String>) {
+    fn conclude(&mut self, step: StepId, name: String, end: StepEnd, reason: Option<String>) {
         self.job.status = self.job.status.after(end.conclusion);
         if end.conclusion == StepResult::Failure {
             let reason = reason.unwrap_or_else(|| "the step failed".into());
@@ -228,22 +245,8 @@ impl Steps<'_> {
             let env = self.env(&frame);
             let tried = self.try_post(&frame, &env, &name, &post).await;
             self.unshield();
-            let done = match tried {
-                Ok(done) => done,
-                Err(Stop::Fault(message)) => {
-                    self.driver.say(self.session, [message.clone()]).await?;
-                    self.annotate(&frame, &message);
-                    Done::of(Vec::new(), Some(message))
-                }
-                Err(Stop::Interrupt(interrupt)) => {
-                    self.cancel(interrupt)?;
-                    Done::ended(StepResult::Cancelled)
-                }
-            };
-            let duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let outcome = done.outcome;
-            let end = StepEnd { outcome, conclusion: outcome, outputs: BTreeMap::new(), duration_ms };
-            self.conclude(frame.id, name, end, done.reason);
+            let done = self.settled(&frame, tried).await?;
+            self.conclude_part(frame.id, name, begin, done);
         }
         Ok(())
     }
