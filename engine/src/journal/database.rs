@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS builds (
     events INTEGER NOT NULL DEFAULT 0, phase_request INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS builds_by_start ON builds (start_us);
+CREATE INDEX IF NOT EXISTS builds_unfinished ON builds (start_us) WHERE status = 'IN_PROGRESS';
 CREATE TABLE IF NOT EXISTS events (
     build TEXT NOT NULL, number INTEGER NOT NULL, time_us INTEGER NOT NULL, log_offset INTEGER NOT NULL,
     event TEXT NOT NULL, PRIMARY KEY (build, number)
