@@ -278,7 +278,7 @@ impl Driver {
         plan: &Plan,
         phase: PhaseType,
     ) -> Result<PhaseOutcome, Interrupt> {
-        session.call(self, Verb::Log(vec![format!("Entering phase {}", phase.name())])).await?;
+        session.tell(self, vec![format!("Entering phase {}", phase.name())]);
         let Some(planned) = plan.phases.iter().find(|planned| planned.phase == phase) else {
             return Ok(PhaseOutcome::Succeeded);
         };
