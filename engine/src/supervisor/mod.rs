@@ -2,6 +2,7 @@
 
 mod bucket_cache;
 mod caching;
+mod companions;
 mod download;
 mod driver;
 mod outgoing;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use runspan_actions::message::{self, Hidden, Job, StepInfo, StepKind};
+use runspan_actions::message::{self, Container, Hidden, Job, StepInfo, StepKind};
 use runspan_agent_protocol::{Secret, Variable};
 use runspan_buildspec::{Comments, write};
 use runspan_engine::RootFs;
 use runspan_engine::project::{Project, ProjectSource, SourceType, project_name_from};
 use runspan_engine::request::{BuildRequest, BuildspecChoice, Grants};
-use runspan_engine::steps::{ActionArchive, Defaults as StepDefaults, JobContexts};
+use runspan_engine::steps::{ActionArchive, Defaults as StepDefaults, JobContainer, JobContexts};
 use runspan_github::{ENVIRONMENT_URL, FoundAction, JobMessage, Outline, OutlinedStep};
 use serde_json::json;
 use uuid::Uuid;
@@ -92,11 +92,6 @@ pub(super) fn request(
     initiator: &str,
     defaults: &Defaults,
 ) -> Result<BuildRequest, String> {
-    if let Some((alias, _)) = job.services.first() {
-        return Err(format!(
-            "the job's service `{alias}` cannot be started: this runner has no service containers yet"
-        ));
-    }
     let image = match &job.container {
         // A workflow must not choose this machine's own files for a root.
         Some(container) if RootFs::named(&container.image).is_local() => {
@@ -112,9 +107,7 @@ pub(super) fn request(
     let local_roots = job.container.is_none();
     let repository = job.contexts.text("github", "repository").unwrap_or_default();
     let mut buildspec = job.buildspec.clone();
-    if let Some(container) = &job.container {
-        buildspec.env.variables.extend(container.env.iter().cloned());
-    }
+    buildspec.env.variables.extend(container_env(job, false));
     let mut request = BuildRequest {
         project: Project {
             name: Some(project_name_from(&repository.replace('/', "-"))),
@@ -150,6 +143,33 @@ pub(super) fn reveal(job: &Job, request: &mut BuildRequest) {
     if let Some(contexts) = &mut request.job {
         contexts.secrets = variables(&job.secrets);
         contexts.action_variables = variables(&job.service_variables);
+        contexts.container = job.container.as_ref().map(container);
+        contexts.services =
+            job.services.iter().map(|(name, service)| (name.clone(), container(service))).collect();
+    }
+    request.secrets = container_env(job, true).map(|(name, value)| Variable::new(name, value)).collect();
+}
+
+/// `env` of the job's container, as far as it holds secrets, which must not stand in a build's record, or does not.
+fn container_env(job: &Job, secret: bool) -> impl Iterator<Item = (String, String)> {
+    let holds_one = |value: &str| job.masks.iter().any(|mask| value.contains(mask.reveal()));
+    let env = job.container.iter().flat_map(|container| &container.env);
+    env.filter(move |(_, value)| holds_one(value) == secret).cloned()
+}
+
+fn container(asked: &Container) -> JobContainer {
+    JobContainer {
+        image: asked.image.clone(),
+        env: asked.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
+        options: asked.options.clone(),
+        ports: asked.ports.clone(),
+        volumes: asked.volumes.clone(),
+        entrypoint: asked.entrypoint.clone(),
+        command: asked.command.clone(),
+        login: asked
+            .credentials
+            .as_ref()
+            .map(|login| (login.username.clone(), Secret::new(login.password.reveal()))),
     }
 }
 

@@ -19,6 +19,10 @@ pub struct Container {
     pub ports: Vec<String>,
     /// `SOURCE:TARGET`.
     pub volumes: Vec<String>,
+    /// Of a service: what it runs in the place of the image's program, as one text.
+    pub entrypoint: Option<String>,
+    /// Of a service: arguments of that, as one text.
+    pub command: Option<String>,
     /// Login for the image's registry.
     pub credentials: Option<Credentials>,
 }
@@ -69,6 +73,8 @@ fn of(value: &Value) -> Option<Container> {
         options: member("options"),
         ports: list("ports"),
         volumes: list("volumes"),
+        entrypoint: Some(member("entrypoint")).filter(|text| !text.is_empty()),
+        command: Some(member("command")).filter(|text| !text.is_empty()),
         credentials,
     })
 }
