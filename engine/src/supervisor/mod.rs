@@ -173,6 +173,11 @@ impl Supervisor {
         self
     }
 
+    /// Where the actions of steps come from.
+    pub fn actions(&self) -> Arc<dyn ActionSource> {
+        Arc::clone(&self.actions)
+    }
+
     /// Tells this function how placing goes.
     #[must_use]
     pub fn with_progress(mut self, on_progress: OnProgress) -> Self {
