@@ -115,23 +115,25 @@ impl Bench {
             return Err(format!("no root {}; make it with tests/images/make", root.display()));
         }
         let place = self.home.path().join("image");
-        std::fs::create_dir(&place).unwrap();
+        std::fs::create_dir_all(place.join("layer")).unwrap();
         let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
             let output = Command::new(program).args(arguments).current_dir(&place).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap()
         };
-        run("tar", &["-C".as_ref(), root.as_os_str(), "-cf".as_ref(), "layer.tar".as_ref(), ".".as_ref()]);
-        let sum = run("sha256sum", &["layer.tar".as_ref()]);
+        run(
+            "tar",
+            &["-C".as_ref(), root.as_os_str(), "-cf".as_ref(), "layer/layer.tar".as_ref(), ".".as_ref()],
+        );
+        let sum = run("sha256sum", &["layer/layer.tar".as_ref()]);
         let digest = sum.split(' ').next().unwrap();
         let config = format!(
             r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["/bin/sh"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{digest}"]}}}}"#
         );
-        let manifest =
-            r#"[{"Config":"config.json","RepoTags":["runspan-test/busybox:latest"],"Layers":["layer.tar"]}]"#;
+        let manifest = r#"[{"Config":"config.json","RepoTags":["runspan-test/busybox:latest"],"Layers":["layer/layer.tar"]}]"#;
         std::fs::write(place.join("config.json"), config).unwrap();
         std::fs::write(place.join("manifest.json"), manifest).unwrap();
-        let files = ["-cf", "image.tar", "manifest.json", "config.json", "layer.tar"];
+        let files = ["-cf", "image.tar", "manifest.json", "config.json", "layer/layer.tar"];
         run("tar", &files.map(std::ffi::OsStr::new));
         let pulled = self.runspan(&["images", "pull", &place.join("image.tar").to_string_lossy()]);
         assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
