@@ -93,15 +93,19 @@ impl Bench {
         self.serve_as(&[&["--executor", "sandbox", "--image", "host", "--host-network"], more].concat())
     }
 
+    /// Where no node can be had but that of the machine.
+    pub(crate) fn serve_offline(&self, arguments: &[&str]) -> Serving {
+        self.serve_by(self.command(&[]).env("RUNSPAN_NODE_URL", "/nowhere"), arguments)
+    }
+
     pub(crate) fn serve_as(&self, arguments: &[&str]) -> Serving {
+        self.serve_by(&mut self.command(&[]), arguments)
+    }
+
+    fn serve_by(&self, command: &mut Command, arguments: &[&str]) -> Serving {
         let log = self.home.path().join("serve.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let child = self
-            .command(&[&["serve"], arguments].concat())
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .unwrap();
+        let child = command.arg("serve").args(arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Serving { child, log }
     }
 

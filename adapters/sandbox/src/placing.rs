@@ -357,7 +357,6 @@ fn binds(container: &Container, place: &Place) -> io::Result<Vec<Bind>> {
     };
     let mut binds =
         vec![bind(&container.run_dir, layout::RUN_DIR, true), bind(&container.agent, layout::AGENT, false)];
-    binds.extend(container.mounts.iter().map(|mount| bind(&mount.host, &mount.container, mount.writable)));
     let shares_files = match &container.company {
         Company::Alone => false,
         Company::Expected => true,
@@ -368,6 +367,8 @@ fn binds(container: &Container, place: &Place) -> io::Result<Vec<Bind>> {
     if shares_files {
         binds.push(bind(&host.directory("shared")?, layout::SHARED, true));
     }
+    // What lies deeper comes later.
+    binds.extend(container.mounts.iter().map(|mount| bind(&mount.host, &mount.container, mount.writable)));
     for (number, Volume { name, path, read_only }) in container.tuning.volumes.iter().enumerate() {
         let directory = match name {
             Some(name) => host.directory(&format!("volumes/{}", state::safe(name)))?,

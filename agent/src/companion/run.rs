@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -80,7 +79,7 @@ pub(super) fn spawn(
         io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display()))
     })?;
     drop(process);
-    Ok(Running { pid, output: File::from(OwnedFd::from(output)) })
+    Ok(Running { pid, output: File::from(output) })
 }
 
 /// What the image says, without the directory of a build's helpers, which is not here.
