@@ -9,4 +9,5 @@ mod github_crash;
 mod github_faults;
 mod github_flow;
 mod github_labels;
+mod github_secrets;
 mod github_workflows;
