@@ -338,6 +338,11 @@ impl Driver {
         self.next_request
     }
 
+    /// The id that the next request will have.
+    pub(super) const fn upcoming_request_id(&self) -> u64 {
+        self.next_request + REQUEST_STRIDE
+    }
+
     /// An id for an order that nobody waits for: after the last request, before the next, and after every order
     /// that this or a dead supervisor gave meanwhile.
     pub(super) fn order_id(&self) -> u64 {
@@ -445,6 +450,7 @@ impl Driver {
             self.plan_retry(limit);
         }
         let _gone = std::fs::remove_dir_all(self.dir.run());
+        let _gone = std::fs::remove_dir_all(self.dir.companions());
         let last = Event::Build { build: Box::new(self.build.clone()) };
         self.job = None;
         self.keep(&[last])?;

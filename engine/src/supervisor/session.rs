@@ -58,7 +58,7 @@ enum Shield {
 
 pub(super) struct Session {
     pub(super) link: Link,
-    placement: Placement,
+    pub(super) placement: Placement,
     ended: JoinHandle<Result<ContainerEnd, ExecutorError>>,
     /// Answers of the current phase that a dead supervisor got already.
     replies: HashMap<u64, Result<Reply, String>>,
@@ -153,6 +153,11 @@ impl Session {
     /// Whether a dead supervisor saw this request through: a later one, which is no repetition of it, was answered.
     pub(super) fn was_followed(&self, id: u64) -> bool {
         self.replies.keys().any(|other| *other >= id + REQUEST_STRIDE)
+    }
+
+    /// Whether a dead supervisor got the answer to this request.
+    pub(super) fn is_answered(&self, id: u64) -> bool {
+        self.replies.contains_key(&id)
     }
 
     /// Forgets an answer that cannot be used, so that the request is made anew under a later id.

@@ -1,7 +1,10 @@
 //! `runspan serve`: the jobs of every host, until it is told to end.
 
+mod actions;
 mod feed;
+mod hosting;
 mod job;
+mod labels;
 mod workshop;
 
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use runspan_github::{Notes, Place, Registration, ServedRunner, Shutdown};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::hosting::Projects;
 use self::workshop::{Builder, Defaults};
 use super::executor::Choice;
 use super::register::store;
@@ -56,6 +60,7 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
         privileged: args.privileged,
         host_network: args.host_network,
         cache_dir: session.journal.home().cache(),
+        projects: Projects(session.journal.home().root().join("projects")),
     };
     let builder = Arc::new(Builder::new(&session, defaults)?);
     let mut signals = Signals::new()?;
