@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from api import api
 from github import github
 from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, busy_seconds, command_seconds, docker, median,
                      phase_seconds, process)
@@ -316,4 +317,5 @@ ALL = {
     "check": (check, 5),
     "translate": (translate, 5),
     "github": (lambda _, rounds: github(Row, rounds), 15),
+    "api": (lambda _, rounds: api(Row, rounds), 15),
 }

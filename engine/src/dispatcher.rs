@@ -105,13 +105,23 @@ impl Dispatcher {
         Ok(id)
     }
 
-    /// Takes over what a process before this one began in the name of such an initiator.
+    /// Takes over the builds that a process before this one began in the name of such an initiator, and closes its
+    /// batches.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub fn adopt(self: &Arc<Self>, is_ours: impl Fn(&str) -> bool) -> Result<usize, EngineError> {
+        for batch in self.journal().unfinished_batches()? {
+            let request = self.journal().batch_request(batch.id.uuid())?;
+            if request.is_some_and(|request| is_ours(&request.initiator)) {
+                self.supervisor.close_batch(batch)?;
+            }
+        }
         let mut adopted = 0;
-        for stored in self.journal().unfinished()? {
+        let mut all = self.journal().unfinished()?;
+        // Those that run keep their slots; what is left is for those that wait.
+        all.sort_by_key(|stored| stored.placement.is_none());
+        for stored in all {
             // Whatever cannot be taken over has another supervisor, or has just ended.
             if is_ours(&stored.build.initiator)
                 && let Ok(handle) = self.supervisor.attach(stored.build.id.as_str())

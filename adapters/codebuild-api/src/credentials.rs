@@ -80,3 +80,43 @@ impl SourceLogins for SourceCredentials {
         Some(GitLogin { username, password: found.token })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_token_goes_to_its_own_host_and_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let credentials = SourceCredentials::of(home.path());
+        assert!(credentials.login(SourceType::Github, "https://github.com/a/b").is_none());
+        let token = |kind: &str, token: &str| SourceCredential {
+            server_type: kind.into(),
+            auth_type: "PERSONAL_ACCESS_TOKEN".into(),
+            username: None,
+            token: Secret::new(token),
+        };
+        assert!(credentials.put(token("GITHUB", "first"), false).unwrap());
+        assert!(!credentials.put(token("GITHUB", "second"), false).unwrap());
+        assert!(credentials.put(token("GITHUB_ENTERPRISE", "own"), false).unwrap());
+        let login = |kind, url: &str| {
+            credentials.login(kind, url).map(|login| (login.username, login.password.reveal().to_owned()))
+        };
+        let of = |user: &str, token: &str| Some((user.to_owned(), token.to_owned()));
+        assert_eq!(login(SourceType::Github, "https://github.com/a/b"), of("x-access-token", "first"));
+        for other in
+            ["https://evil.example/a/b", "http://github.com/a/b", "https://github.com.evil.example/a"]
+        {
+            assert_eq!(login(SourceType::Github, other), None, "{other}");
+        }
+        assert_eq!(login(SourceType::GithubEnterprise, "https://ghe.example/a"), of("x-access-token", "own"));
+        assert_eq!(login(SourceType::Bitbucket, "https://bitbucket.org/a/b"), None);
+        assert!(credentials.put(token("GITHUB", "second"), true).unwrap());
+        assert_eq!(login(SourceType::Github, "https://github.com/a/b"), of("x-access-token", "second"));
+        let file = std::fs::metadata(home.path().join("source-credentials.json")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        assert!(credentials.remove("GITHUB").unwrap() && !credentials.remove("GITHUB").unwrap());
+    }
+}

@@ -96,3 +96,25 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_kept_for_their_owners_eyes() {
+        let home = tempfile::tempdir().unwrap();
+        let keys = ApiKeys::of(home.path());
+        let (one, other) = (keys.create("me").unwrap(), keys.create("me").unwrap());
+        assert!(one.id != other.id && one.secret != other.secret);
+        assert_eq!((one.id.len(), one.secret.reveal().len()), (20, 60));
+        assert!(!format!("{one:?}").contains(one.secret.reveal()));
+        assert_eq!(std::fs::metadata(keys.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(keys.find(&one.id).unwrap().map(|key| key.secret), Some(one.secret));
+        assert_eq!(keys.remove(&one.id).unwrap(), 1);
+        assert!(keys.find(&one.id).unwrap().is_none());
+        assert_eq!((keys.remove("me").unwrap(), keys.remove("me").unwrap()), (1, 0));
+    }
+}

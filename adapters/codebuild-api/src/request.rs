@@ -179,3 +179,12 @@ pub(crate) fn is_buildable(project: &Project) -> Result<(), ApiError> {
     }
     Ok(())
 }
+
+/// Whether a member of `StartBuild` is taken or refused here.
+#[cfg(test)]
+pub(crate) fn is_known(member: &str) -> bool {
+    let own = ["projectName", "environmentVariablesOverride", "idempotencyToken", "debugSessionEnabled"];
+    own.contains(&member)
+        || OVERRIDES.iter().any(|(name, _)| *name == member)
+        || REFUSED.iter().any(|(name, _)| *name == member)
+}

@@ -121,6 +121,9 @@ impl Supervisor {
         for phase in [BatchPhaseType::Submitted, BatchPhaseType::DownloadBatchspec] {
             record.advance(phase, Timestamp::now());
         }
+        // Taken before there is a record, or whoever comes after a crash would find a batch that nobody has.
+        let lock = self.journal.home().try_lock_batch(record.id.uuid());
+        let lock = lock.map_err(|source| EngineError::State { build: record.id.to_string(), source })?;
         self.journal.keep_batch_request(record.id.uuid(), &request)?;
         self.journal.save_batch(&record)?;
         let done: Vec<BuildGroup> = after.iter().flat_map(|batch| &batch.build_groups).cloned().collect();
@@ -128,6 +131,7 @@ impl Supervisor {
         let (stop, stopped) = watch::channel(false);
         let (supervisor, id) = (self.clone(), record.id.clone());
         let work = async move {
+            let _lock = lock;
             let read = batchspec(request.clone(), &supervisor.ports).await;
             let read = read.and_then(|batch| {
                 tasks(&request, &batch).map(|tasks| (batch, tasks)).map_err(|error| error.to_string())
@@ -161,6 +165,16 @@ impl Supervisor {
             run.run(stopped).await
         };
         Ok(BatchHandle { id, progress, stop, outcome: tokio::spawn(work) })
+    }
+
+    /// Closes a batch that nobody has any more; its builds are others' to end.
+    pub(crate) fn close_batch(&self, mut batch: BuildBatch) -> Result<(), EngineError> {
+        let lock = self.journal.home().try_lock_batch(batch.id.uuid());
+        if let Ok(Some(_alone)) = lock {
+            batch.fail("SUPERVISOR_LOST", "The process that supervised the batch was killed.".to_owned());
+            self.journal.save_batch(&batch)?;
+        }
+        Ok(())
     }
 
     fn new_batch(&self, request: &BuildRequest) -> Result<BuildBatch, EngineError> {

@@ -142,16 +142,27 @@ impl Journal {
         }
     }
 
-    /// Forgets a batch that is over; its builds stay.
+    /// Forgets a batch that is over, with what it made; its builds stay. False when there is none that is.
     ///
     /// # Errors
     /// [`JournalError`].
     pub fn delete_batch(&self, uuid: &str) -> Result<bool> {
         let gone = self.run(|db| {
-            db.execute("DELETE FROM batch_requests WHERE uuid = ?1", [uuid])?;
-            db.execute("DELETE FROM batches WHERE uuid = ?1 AND status <> 'IN_PROGRESS'", [uuid])
+            let gone =
+                db.execute("DELETE FROM batches WHERE uuid = ?1 AND status <> 'IN_PROGRESS'", [uuid])?;
+            if gone == 1 {
+                db.execute("DELETE FROM batch_requests WHERE uuid = ?1", [uuid])?;
+            }
+            Ok(gone)
         })?;
-        Ok(gone == 1)
+        if gone == 0 {
+            return Ok(false);
+        }
+        let dir = self.home.batch(uuid);
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file(&dir, error)),
+            _ => Ok(true),
+        }
     }
 
     /// Keeps what a batch was asked for with, for another try.

@@ -236,7 +236,10 @@ impl Supervisor {
         let (control, orders) = control();
         let position = recorder.follow();
         self.couriers.follow(&id, &stored.request, &position)?;
-        let driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
+        let mut driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
+        if stored.placement.is_some() {
+            driver.keep_slot();
+        }
         let outcome = tokio::spawn(driver.adopt(stored.buildspec, stored.placement));
         Ok(BuildHandle { id, position, control, outcome })
     }

@@ -188,3 +188,91 @@ fn one(value: &Value, shape: &Shape, at: &str, failed: &mut Vec<String>) -> Resu
 fn failure(value: &str, at: &str, rule: &str) -> String {
     format!("Value '{value}' at '{at}' failed to satisfy constraint: {rule}")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn checked(operation: &str, input: Value) -> Result<(), String> {
+        let Value::Object(input) = input else { panic!("{input}") };
+        check(&input, codebuild(operation).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_where_it_is() {
+        let begin = "InvalidInputException: 1 validation error detected: ";
+        for (operation, input, said) in [
+            (
+                "StartBuild",
+                json!({}),
+                "Value 'null' at 'projectName' failed to satisfy constraint: Member must not be null",
+            ),
+            (
+                "StartBuild",
+                json!({ "projectName": "p", "queuedTimeoutInMinutesOverride": 481 }),
+                "Value '481' at 'queuedTimeoutInMinutesOverride' failed to satisfy constraint: Member must have value \
+                 less than or equal to 480",
+            ),
+            (
+                "StartBuild",
+                json!({ "projectName": "p", "cacheOverride": { "type": "S4" } }),
+                "Value 'S4' at 'cacheOverride.type' failed to satisfy constraint: Member must satisfy enum value set: \
+                 [NO_CACHE, S3, LOCAL]",
+            ),
+            (
+                "BatchGetBuilds",
+                json!({ "ids": ["a", ""] }),
+                "Value '' at 'ids.2.member' failed to satisfy constraint: Member must have length greater than or \
+                 equal to 1",
+            ),
+            (
+                "DeleteWebhook",
+                json!({ "projectName": "a b" }),
+                "Value 'a b' at 'projectName' failed to satisfy constraint: Member must satisfy regular expression \
+                 pattern: [A-Za-z0-9][A-Za-z0-9\\-_]{1,149}",
+            ),
+            (
+                "StartBuild",
+                json!({ "projectName": "p", "gpuOverride": 1 }),
+                "Value at 'gpuOverride' is a member that this service does not have",
+            ),
+        ] {
+            assert_eq!(checked(operation, input), Err(format!("{begin}{said}")));
+        }
+        let several = checked("ListReports", json!({ "maxResults": 0, "sortOrder": "UP" })).unwrap_err();
+        assert!(several.contains("2 validation errors detected: "), "{several}");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_no_value() {
+        for (input, said) in [
+            (json!({ "projectName": 1 }), "NUMBER_VALUE at 'projectName' can not be converted to a String"),
+            (
+                json!({ "projectName": "p", "timeoutInMinutesOverride": "7" }),
+                "STRING_VALUE at 'timeoutInMinutesOverride' can not be converted to an Integer",
+            ),
+            (
+                json!({ "projectName": "p", "cacheOverride": [] }),
+                "LIST_VALUE at 'cacheOverride' can not be converted to a Structure",
+            ),
+            (
+                json!({ "projectName": "p", "insecureSslOverride": 1.5 }),
+                "NUMBER_VALUE at 'insecureSslOverride' can not be converted to a Boolean",
+            ),
+        ] {
+            assert_eq!(checked("StartBuild", input), Err(format!("SerializationException: {said}")));
+        }
+    }
+
+    /// Every override must be taken or refused; one that is only let through would be passed over.
+    #[test]
+    fn every_override_has_a_meaning() {
+        for operation in ["StartBuild", "StartBuildBatch"] {
+            for member in codebuild(operation).unwrap() {
+                assert!(crate::request::is_known(member.name), "{operation} passes over {}", member.name);
+            }
+        }
+    }
+}
