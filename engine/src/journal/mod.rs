@@ -5,6 +5,8 @@
 
 mod database;
 mod deliveries;
+mod lists;
+mod projects;
 mod recorder;
 
 use std::sync::Mutex;
@@ -15,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 pub use database::JournalError;
 use database::{Result, SCHEMA, connect, database, file, forget_changes, json, lock};
 pub use deliveries::StoredDelivery;
+pub use lists::{Order, Span};
 pub use recorder::{Position, Recorder, container_line};
 
 use crate::build::Build;
