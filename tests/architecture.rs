@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-agent-protocol",
             "runspan-aws",
             "runspan-buildspec",
+            "runspan-codepipeline",
             "runspan-docker",
             "runspan-engine",
             "runspan-github",
@@ -32,6 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-archive", &[]),
     ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
+    // A host that is reached with an account of AWS.
+    ("runspan-codepipeline", &["runspan-agent-protocol", "runspan-aws", "runspan-engine"]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     (
         "runspan-engine",

@@ -7,12 +7,14 @@
 //! `control` at once.
 
 mod agent;
+mod asking;
 mod build;
 mod capture;
 mod carried;
 mod cgroup;
 mod clock;
 mod control;
+mod credentials;
 mod ended;
 mod environment;
 mod error;

@@ -24,6 +24,8 @@ pub struct Plan {
     pub phases: Vec<PlannedPhase>,
     /// Names of `exported-variables`.
     pub exported: Vec<String>,
+    /// `git-credential-helper`.
+    pub git_credential_helper: bool,
     /// The primary artifact first, when there is one.
     pub artifacts: Vec<PlannedArtifact>,
     /// `reports`.
@@ -158,6 +160,7 @@ pub fn plan(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Res
         variables: variables(request, spec),
         phases,
         exported: spec.env.exported_variables.clone(),
+        git_credential_helper: spec.env.git_credential_helper.unwrap_or_default(),
         artifacts: artifacts(request, project_name, spec),
         reports: spec
             .reports

@@ -290,6 +290,49 @@ fn what_cannot_be_delivered_waits_and_is_delivered_once() {
 }
 
 #[test]
+fn an_upload_in_parts_goes_on_where_it_was_cut() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "cut-artifacts");
+    let buildspec = "
+version: 0.2
+phases: { build: { commands: ['head -c 167772160 /dev/urandom > big && sha256sum big'] } }
+artifacts: { files: [big] }
+";
+    let project =
+        json!({ "name": "cut", "artifacts": { "type": "S3", "location": "cut-artifacts", "name": "/" } });
+    let uploads = || {
+        let listed = aws.boto3("s3", "list_multipart_uploads", json!({ "Bucket": "cut-artifacts" }));
+        listed["Uploads"].as_array().map_or(0, Vec::len)
+    };
+    // 20 parts: the upload is begun, and 8 parts arrive.
+    let cut = |after: u64| json!([{ "action": "s3:PutObject", "answer": 503, "after": after }]);
+    aws.faults("cut", cut(9));
+    let ran = run(&home, aws, "cut", buildspec, &project).finish().exited(0);
+    assert!(ran.errors().contains("is not delivered"), "{ran}");
+    assert_eq!((keys(aws, "cut-artifacts"), uploads()), (Vec::new(), 1));
+    // Another process sends some more, and a third the rest, and nothing twice.
+    aws.faults("cut", cut(6));
+    aws.serve(home.runspan(["builds", "deliver"]), "cut").finish().exited(3);
+    aws.faults("cut", json!([]));
+    let before = aws.requests("cut");
+    aws.serve(home.runspan(["builds", "deliver"]), "cut").finish().exited(0);
+    assert_eq!(aws.requests("cut") - before, 20 - 8 - 6 + 1, "the parts that lacked, and the end");
+    assert_eq!((keys(aws, "cut-artifacts"), uploads()), (vec!["big".to_owned()], 0));
+    let stored = aws.boto3("s3", "get_object", json!({ "Bucket": "cut-artifacts", "Key": "big" }));
+    let sum = stored["Body"]["sha256"].as_str().unwrap().to_owned();
+    ran.printed(&[&sum]);
+
+    // What waits for a file that is gone is taken back.
+    aws.faults("cut", cut(9));
+    run(&home, aws, "cut", buildspec, &project).finish().exited(0);
+    assert_eq!(uploads(), 1);
+    fs::remove_dir_all(home.state().join("builds").join(home.build()).join("outgoing")).unwrap();
+    aws.faults("cut", json!([]));
+    aws.serve(home.runspan(["builds", "deliver"]), "cut").finish().exited(3);
+    assert_eq!(uploads(), 0);
+}
+
+#[test]
 fn what_is_wrong_is_said_with_what_to_do() {
     let (Some(home), Some(aws)) = (home(), aws()) else { return };
     bucket(aws, "wrong-artifacts");

@@ -35,6 +35,13 @@ CREATE TABLE IF NOT EXISTS deliveries (
     uncertain INTEGER NOT NULL, error TEXT, done INTEGER NOT NULL, PRIMARY KEY (build, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS deliveries_open ON deliveries (build) WHERE NOT done;
+CREATE TABLE IF NOT EXISTS uploads (
+    id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, file TEXT NOT NULL, content TEXT NOT NULL,
+    part_bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_parts (
+    upload TEXT NOT NULL, number INTEGER NOT NULL, etag TEXT NOT NULL, checksum TEXT, PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS numbers (
     project TEXT NOT NULL, kind TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (project, kind)
 ) WITHOUT ROWID;

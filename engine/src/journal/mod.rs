@@ -6,6 +6,7 @@
 mod database;
 mod deliveries;
 mod recorder;
+mod uploads;
 
 use std::sync::Mutex;
 

@@ -97,6 +97,9 @@ impl Couriers {
     /// # Errors
     /// [`JournalError`].
     pub async fn retry(&self, only: Option<&str>) -> Result<(), JournalError> {
+        if let Some(store) = &self.ports.objects {
+            store.tidy().await;
+        }
         for uuid in self.journal.undelivered()? {
             if only.is_some_and(|only| only != uuid) {
                 continue;

@@ -99,12 +99,8 @@ impl Driver {
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
         self.recorder.line(&format!("Running on runspan {}", env!("CARGO_PKG_VERSION")))?;
-        let preparing = prepare(
-            self.request.clone(),
-            self.build.clone(),
-            self.dirs.clone(),
-            self.supervisor.ports.objects.clone(),
-        );
+        let ports = self.supervisor.ports.clone();
+        let preparing = prepare(self.request.clone(), self.build.clone(), self.dirs.clone(), &ports);
         let prepared = match self.interruptible(preparing).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(unprepared)) => {
@@ -149,14 +145,8 @@ impl Driver {
             return self.abandon().await;
         };
         let prepared = if self.life.current() <= PhaseType::DownloadSource {
-            prepare(
-                self.request.clone(),
-                self.build.clone(),
-                self.dirs.clone(),
-                self.supervisor.ports.objects.clone(),
-            )
-            .await
-            .ok()
+            let ports = &self.supervisor.ports;
+            prepare(self.request.clone(), self.build.clone(), self.dirs.clone(), ports).await.ok()
         } else {
             None
         };

@@ -4,6 +4,7 @@ mod bucket_cache;
 mod caching;
 mod download;
 mod driver;
+mod identity;
 mod outgoing;
 mod prepare;
 mod provision;

@@ -16,10 +16,10 @@ use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, plan};
-use crate::ports::{ObjectStore, Place};
+use crate::ports::{Identities, ObjectStore, Place, Ports};
 use crate::project::{CacheMode, ProjectSource, SourceType};
 use crate::request::{BuildRequest, BuildspecChoice};
-use crate::source::{self, Context, Fetched, Git, Source};
+use crate::source::{self, Context, Fetched, Git, GitLogin, Source};
 
 /// A larger buildspec is a mistake.
 const MAX_BUILDSPEC_BYTES: u64 = 16 << 20;
@@ -66,10 +66,14 @@ pub(super) async fn prepare(
     request: BuildRequest,
     build: Build,
     dirs: SourceDirs,
-    objects: Option<Arc<dyn ObjectStore>>,
+    ports: &Ports,
 ) -> Result<Prepared, Unprepared> {
-    let objects = Objects { store: objects, runtime: tokio::runtime::Handle::current() };
-    tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs, &objects)).await.unwrap_or_else(
+    let outside = Outside {
+        store: ports.objects.clone(),
+        identities: ports.identities.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs, &outside)).await.unwrap_or_else(
         |error| {
             Err(PhaseOutcome::fault("INTERNAL_ERROR", format!("fetching the sources ended: {error}")).into())
         },
@@ -80,18 +84,18 @@ fn prepare_now(
     request: &BuildRequest,
     build: &Build,
     dirs: &SourceDirs,
-    objects: &Objects,
+    outside: &Outside,
 ) -> Result<Prepared, Unprepared> {
     let failed = |error: String| PhaseOutcome::failed("CLIENT_ERROR", error);
     let primary =
-        fetch(request, &request.source, request.source_version.as_deref(), objects).map_err(failed)?;
+        fetch(request, &request.source, request.source_version.as_deref(), outside).map_err(failed)?;
     let primary = Arc::new(primary);
     let mut sources = vec![(dirs.primary.clone(), Arc::clone(&primary))];
     for ((secondary, version), (_, dir)) in request.secondary_sources.iter().zip(&dirs.secondary) {
-        let fetched = fetch(request, secondary, version.as_deref(), objects).map_err(failed)?;
+        let fetched = fetch(request, secondary, version.as_deref(), outside).map_err(failed)?;
         sources.push((dir.clone(), Arc::new(fetched)));
     }
-    let (bytes, yaml_location) = read_buildspec(request, primary.path(), &dirs.primary, objects)
+    let (bytes, yaml_location) = read_buildspec(request, primary.path(), &dirs.primary, outside)
         .map_err(|message| PhaseOutcome::failed("YAML_FILE_ERROR", message))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (plan, diagnostics) = plan_from(&text, request, build)?;
@@ -101,7 +105,8 @@ fn prepare_now(
     warnings.extend(sources.iter().flat_map(|(_, source)| source.warnings.iter().cloned()));
     // A directory that is a checkout has a commit too, though its tree may differ from it.
     let head = || primary.origin.as_ref().and_then(|origin| origin.head.clone());
-    let resolved_version = primary.resolved_version.clone().or_else(head);
+    let revision = || request.source_revision.clone();
+    let resolved_version = primary.resolved_version.clone().or_else(revision).or_else(head);
     let origin_url = primary.origin.as_ref().and_then(|origin| origin.url.clone());
     Ok(Prepared { text, plan, yaml_location, warnings, sources, origin_url, resolved_version })
 }
@@ -111,7 +116,7 @@ fn fetch(
     request: &BuildRequest,
     from: &ProjectSource,
     version: Option<&str>,
-    objects: &Objects,
+    outside: &Outside,
 ) -> Result<Fetched, String> {
     let location = from.location.clone().unwrap_or_default();
     // Removed when it has been unpacked.
@@ -119,15 +124,18 @@ fn fetch(
     let wanted = match from.kind {
         SourceType::NoSource => Source::None,
         SourceType::S3 => {
-            downloaded = objects.download(request, from, version)?;
+            downloaded = outside.download(request, from, version)?;
             Source::Zip(downloaded.to_path_buf())
         }
         kind if kind.is_git() => Source::Git(Git {
-            url: location,
             version: version.unwrap_or_default().to_owned(),
             depth: from.git_clone_depth.and_then(NonZeroU32::new),
             submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
-            login: None,
+            login: match kind {
+                SourceType::Codecommit => outside.login(&location)?,
+                _ => None,
+            },
+            url: location,
             insecure_ssl: from.insecure_ssl.unwrap_or_default(),
         }),
         _ if location.ends_with(".zip") => Source::Zip(location.into()),
@@ -150,13 +158,27 @@ fn fetch(
     .map_err(|error| error.to_string())
 }
 
-/// The object store, for a thread that may wait.
-struct Objects {
+/// What is outside of this machine, for a thread that may wait.
+struct Outside {
     store: Option<Arc<dyn ObjectStore>>,
+    identities: Option<Arc<dyn Identities>>,
     runtime: tokio::runtime::Handle,
 }
 
-impl Objects {
+impl Outside {
+    /// A login for a repository, where its URL has none.
+    fn login(&self, url: &str) -> Result<Option<GitLogin>, String> {
+        let Some(identities) = &self.identities else { return Ok(None) };
+        let Some((host, path)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
+            return Ok(None);
+        };
+        // One that is written in the URL is meant.
+        if host.contains('@') {
+            return Ok(None);
+        }
+        self.runtime.block_on(identities.own().git_login(host, path))
+    }
+
     /// Fetches a zip file; errors are in CodeBuild's words.
     fn download(
         &self,
@@ -219,7 +241,7 @@ fn read_buildspec(
     request: &BuildRequest,
     source: Option<&Path>,
     source_dir: &str,
-    objects: &Objects,
+    outside: &Outside,
 ) -> Result<(Vec<u8>, String), String> {
     let from_project = || request.source.buildspec.as_deref().filter(|text| !text.is_empty());
     let choice = request.buildspec.clone().or_else(|| from_project().map(BuildspecChoice::from_text));
@@ -238,7 +260,7 @@ fn read_buildspec(
                 _ => ("buildspec.yml".to_owned(), false),
             };
             if path.starts_with("arn:") {
-                let file = objects.get(&Place::parse(&path), &request.cache_dir.join("sources"))?;
+                let file = outside.get(&Place::parse(&path), &request.cache_dir.join("sources"))?;
                 let bytes =
                     fs::File::open(&file).and_then(read).map_err(|error| format!("{path}: {error}"))?;
                 return Ok((bytes, readonly()));

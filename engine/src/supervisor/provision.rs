@@ -51,10 +51,14 @@ impl Driver {
             let message = format!("the root `{root}` is this machine's own, which this build may not see");
             return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
         }
+        let registry_login = match self.registry_login(&root).await? {
+            Ok(login) => login,
+            Err(outcome) => return Ok(Err(outcome)),
+        };
         let container = Container {
             attempt: self.build.id.uuid().to_owned(),
             root,
-            registry_login: None,
+            registry_login,
             limits,
             privileged: self.build.environment.privileged_mode,
             engine_socket: self.request.grants.engine_socket,
@@ -144,6 +148,7 @@ impl Driver {
             pause_on_failure: self.request.shell_on_failure,
             memory_limit: compute(&self.request).ok().flatten().map(|(memory, _)| memory),
             sample_interval_ms: SAMPLE_INTERVAL.as_millis().try_into().unwrap_or(1000),
+            offers: self.offers(plan),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn deliver(
 ) -> Result<Exit, Failure> {
     let only = args.build.map(|name| find(&journal, &name)).transpose()?.map(|stored| stored.build.id);
     let only = only.as_ref().map(|id| id.uuid());
-    Couriers::new(Arc::clone(&journal), ports(config)).retry(only).await?;
+    Couriers::new(Arc::clone(&journal), ports(config, &journal)).retry(only).await?;
     let left = undelivered(&journal)?;
     let mut exit = Exit::Success;
     for left in left.iter().filter(|left| only.is_none_or(|only| only == left.build.uuid())) {
