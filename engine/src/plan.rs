@@ -113,6 +113,8 @@ pub struct PlannedReport {
     pub files: Vec<String>,
     /// `base-directory`.
     pub base_directory: String,
+    /// `discard-paths`, which is for exported files.
+    pub discard_paths: bool,
 }
 
 /// Why a buildspec that reads well cannot be run; CodeBuild's status code and message.
@@ -170,6 +172,7 @@ pub fn plan(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Res
                 format: report.file_format.unwrap_or_default(),
                 files: report.files.clone(),
                 base_directory: report.base_directory.clone().unwrap_or_default(),
+                discard_paths: report.discard_paths.unwrap_or_default(),
             })
             .collect(),
         cache,

@@ -8,6 +8,7 @@ mod identity;
 mod outgoing;
 mod prepare;
 mod provision;
+mod report_export;
 mod runtimes;
 mod secrets;
 mod session;
