@@ -180,15 +180,18 @@ async fn finish(
         .take(bytes.div_ceil(upload.part_bytes) as usize)
         .filter(|number| !upload.parts.iter().any(|part| part.number == *number));
     let mut running = FuturesUnordered::new();
+    let mut failure = None;
     loop {
-        while running.len() < AT_ONCE
+        // After a failure nothing more is sent, but what is on its way may arrive.
+        while failure.is_none()
+            && running.len() < AT_ONCE
             && let Some(number) = missing.next()
         {
             running.push(part(client, object, upload, number, bytes));
         }
         match running.next().await {
-            Some(part) => {
-                let part = part?;
+            Some(Err(error)) => failure = failure.or(Some(error)),
+            Some(Ok(part)) => {
                 if let Some(uploads) = uploads {
                     uploads.arrived(&upload.id, &part);
                 }
@@ -196,6 +199,9 @@ async fn finish(
             }
             None => break,
         }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     let completed = parts.into_values().map(|UploadedPart { number, etag, checksum }| {
         CompletedPart::builder().part_number(number).e_tag(etag).set_checksum_crc32(checksum).build()
@@ -211,7 +217,7 @@ async fn finish(
         .send()
         .await
         .map(drop)
-        .map_err(|error| failure(CallError::of(&error, PUT_OBJECT), object))
+        .map_err(|error| failed_call(CallError::of(&error, PUT_OBJECT), object))
 }
 
 async fn part(
@@ -239,11 +245,11 @@ async fn part(
         .body(body)
         .send()
         .await
-        .map_err(|error| failure(CallError::of(&error, PUT_OBJECT), object))?;
+        .map_err(|error| failed_call(CallError::of(&error, PUT_OBJECT), object))?;
     Ok(UploadedPart { number, etag: sent.e_tag.unwrap_or_default(), checksum: sent.checksum_crc32 })
 }
 
-fn failure(error: CallError, object: &NewObject) -> Failure {
+fn failed_call(error: CallError, object: &NewObject) -> Failure {
     let is_unknown = error.code() == "NoSuchUpload";
     Failure { error: failed(error, &object.place), is_unknown }
 }
