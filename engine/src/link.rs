@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::event::Event;
 use crate::journal::{JournalError, Recorder};
+use crate::ports::LocalService;
 
 /// Events that may wait for the driver; a build that makes more waits itself.
 const QUEUE: usize = 1024;
@@ -65,6 +66,7 @@ struct Shared {
     recorder: Arc<Recorder>,
     outbox: Mutex<Outbox>,
     blobs: Mutex<HashMap<u64, Blob>>,
+    service: Option<Arc<dyn LocalService>>,
     /// Held by the one thread that applies the spool.
     applying: Mutex<()>,
     driver: mpsc::Sender<Incoming>,
@@ -80,11 +82,16 @@ struct Outbox {
 }
 
 impl Link {
-    /// Listens in this run directory for the agent of this attempt.
+    /// Listens in this run directory for the agent of this attempt, which may hand on connections to a service.
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn listen(run_dir: &Path, attempt: &str, recorder: Arc<Recorder>) -> io::Result<Self> {
+    pub fn listen(
+        run_dir: &Path,
+        attempt: &str,
+        recorder: Arc<Recorder>,
+        service: Option<Arc<dyn LocalService>>,
+    ) -> io::Result<Self> {
         // Through the directory's descriptor, as a path may be longer than a socket address holds.
         let dir = File::open(run_dir)?;
         let path = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), layout::SUPERVISOR_SOCKET);
@@ -99,6 +106,7 @@ impl Link {
             recorder,
             outbox: Mutex::default(),
             blobs: Mutex::default(),
+            service,
             applying: Mutex::default(),
             driver,
         });
@@ -273,6 +281,10 @@ impl Shared {
                 let (writer, _) = to.into_parts();
                 write_json(&mut &writer.stream, Kind::End, &end)
             }
+            Purpose::Service => match &self.service {
+                Some(service) => service.connect(stream),
+                None => Ok(()),
+            },
             Purpose::Shell { .. } => Ok(()),
         }
     }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use runspan_agent_protocol::Secret;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 const READ: u8 = 1;
 const WRITE: u8 = 2;
@@ -19,8 +20,10 @@ pub struct Grant {
     pub job: String,
     /// The scopes of its caches, in the order in which they are searched.
     pub scopes: Vec<Scope>,
-    /// GitHub's own service, for what is not answered here.
-    pub upstream: Option<Upstream>,
+    /// The job's own token, by which it is known here as well: clients read their ids and scopes from it.
+    pub token: Secret,
+    /// GitHub's own service, for what is not answered here; its address.
+    pub upstream: Option<String>,
 }
 
 /// Caches of a branch, a tag or a pull request.
@@ -34,13 +37,24 @@ pub struct Scope {
     pub can_write: bool,
 }
 
-/// GitHub's own service.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Its address, with a slash at the end.
-    pub url: String,
-    /// The job's own token.
-    pub token: Secret,
+impl Grant {
+    /// The run and the job, as GitHub's services name them, by what is written in the job's token.
+    pub fn ids_of_token(token: &str) -> Option<(String, String)> {
+        #[derive(Deserialize)]
+        struct Claims {
+            scp: String,
+        }
+        let claims: Claims = claims(token)?;
+        let mut parts =
+            claims.scp.split(' ').find_map(|scope| scope.strip_prefix("Actions.Results:"))?.split(':');
+        Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+    }
+}
+
+/// What a token says of itself; it came from GitHub with the job, so that nobody has to prove it.
+fn claims<T: DeserializeOwned>(token: &str) -> Option<T> {
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
 }
 
 impl Scope {
@@ -57,8 +71,7 @@ impl Scope {
             #[serde(rename = "Permission")]
             permission: u8,
         }
-        let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-        let claims: Claims = serde_json::from_slice(&payload).ok()?;
+        let claims: Claims = claims(token)?;
         let all: Vec<Access> = serde_json::from_str(&claims.ac).ok()?;
         let scope = |Access { scope, permission }| Self {
             reference: scope,
@@ -81,15 +94,6 @@ impl Scope {
         }
         all
     }
-
-    /// The claim that clients read.
-    pub(crate) fn claim(all: &[Self]) -> String {
-        let access = |scope: &Self| {
-            let permission = u8::from(scope.can_read) * READ + u8::from(scope.can_write) * WRITE;
-            serde_json::json!({"Scope": scope.reference, "Permission": permission})
-        };
-        serde_json::Value::from_iter(all.iter().map(access)).to_string()
-    }
 }
 
 #[cfg(test)]
@@ -98,14 +102,11 @@ mod tests {
 
     #[test]
     fn scopes_are_those_of_the_token() {
-        let claims = r#"{"ac":"[{\"Scope\":\"refs/pull/7/merge\",\"Permission\":3},{\"Scope\":\"refs/heads/main\",\"Permission\":1}]"}"#;
+        let claims = r#"{"ac":"[{\"Scope\":\"refs/pull/7/merge\",\"Permission\":3},{\"Scope\":\"refs/heads/main\",\"Permission\":1}]","scp":"Actions.Example Actions.Results:run:job"}"#;
         let token = format!("x.{}.y", BASE64_URL_SAFE_NO_PAD.encode(claims));
         let scopes = Scope::of_token(&token).unwrap();
         assert_eq!(scopes, Scope::of_event("refs/pull/7/merge", Some("main"), Some("main")));
-        assert_eq!(
-            Scope::claim(&scopes),
-            r#"[{"Permission":3,"Scope":"refs/pull/7/merge"},{"Permission":1,"Scope":"refs/heads/main"}]"#
-        );
-        assert_eq!(Scope::of_token("gibberish"), None);
+        assert_eq!(Grant::ids_of_token(&token), Some(("run".to_owned(), "job".to_owned())));
+        assert_eq!((Scope::of_token("gibberish"), Grant::ids_of_token("a.b.c")), (None, None));
     }
 }

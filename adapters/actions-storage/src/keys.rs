@@ -1,5 +1,5 @@
-//! Tokens of jobs and signatures of addresses, under one key that outlives the process: a job that goes on with the
-//! next one still has its token.
+//! Signatures of addresses, under a key that outlives the process: a job that goes on with the next one still has its
+//! addresses.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -11,17 +11,10 @@ use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use runspan_agent_protocol::Secret;
-use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
-use crate::grant::{Grant, Scope};
 
-const ISSUER: &str = "runspan";
 const KEY_BYTES: usize = 32;
-/// No job runs longer; it is dismissed when it ends, and its token with it.
-const TOKEN_LIFE: i64 = 40 * 3600;
 /// An address is used at once, but a large file takes its time.
 const ADDRESS_LIFE: Duration = Duration::from_secs(3600);
 
@@ -32,23 +25,7 @@ pub(crate) enum Purpose {
     Write,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    iat: i64,
-    nbf: i64,
-    exp: i64,
-    /// The job.
-    sub: String,
-    /// What the artifact client reads its ids from.
-    scp: String,
-    /// What cache clients read their scopes from.
-    ac: String,
-}
-
 pub(crate) struct Keys {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
     addresses: hmac::Key,
 }
 
@@ -63,11 +40,7 @@ impl Keys {
             let why = io::Error::new(io::ErrorKind::InvalidData, "it is no key; remove it for a new one");
             return Err(StorageError::disk("use", path)(why));
         }
-        Ok(Self {
-            encoding: EncodingKey::from_secret(&secret),
-            decoding: DecodingKey::from_secret(&secret),
-            addresses: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-        })
+        Ok(Self { addresses: hmac::Key::new(hmac::HMAC_SHA256, &secret) })
     }
 
     fn make(path: &Path) -> Result<Vec<u8>, StorageError> {
@@ -92,30 +65,6 @@ impl Keys {
             }
         };
         write().map_err(StorageError::disk("make", path))
-    }
-
-    /// The token of a job.
-    pub(crate) fn token(&self, grant: &Grant) -> Result<Secret, StorageError> {
-        let now = Timestamp::now().as_second();
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            iat: now,
-            nbf: now,
-            exp: now + TOKEN_LIFE,
-            sub: grant.job.clone(),
-            scp: format!("Actions.Results:{}:{}", grant.run, grant.job),
-            ac: Scope::claim(&grant.scopes),
-        };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding);
-        token.map(Secret::new).map_err(|error| StorageError::Invalid(error.to_string()))
-    }
-
-    /// The job of a token that is ours.
-    pub(crate) fn job_of(&self, token: &str) -> Option<String> {
-        let mut rules = Validation::new(Algorithm::HS256);
-        rules.set_issuer(&[ISSUER]);
-        let read = jsonwebtoken::decode::<Claims>(token, &self.decoding, &rules).ok()?;
-        Some(read.claims.sub)
     }
 
     /// Until when an address of this purpose and path is good, and its signature.
@@ -173,29 +122,11 @@ mod tests {
         (folder, keys)
     }
 
-    fn grant() -> Grant {
-        let (repository, run, job) = ("o/r".into(), "run".into(), "job".into());
-        Grant { repository, run, job, scopes: Vec::new(), upstream: None }
-    }
-
     #[test]
-    fn a_token_outlives_the_process_and_no_other_is_taken() {
+    fn an_address_is_good_for_what_it_was_made_for() {
         let (folder, keys) = keys();
         let path = folder.path().join("key");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let token = keys.token(&grant()).unwrap();
-        let later = Keys::open(&path).unwrap();
-        assert_eq!(later.job_of(token.reveal()).as_deref(), Some("job"));
-        let (_other_folder, other) = self::keys();
-        assert_eq!(other.job_of(token.reveal()), None);
-        for text in ["", "a.b.c", token.reveal().rsplit_once('.').unwrap().0] {
-            assert_eq!(keys.job_of(text), None);
-        }
-    }
-
-    #[test]
-    fn an_address_is_good_for_what_it_was_made_for() {
-        let (_folder, keys) = keys();
         let (until, signature) = keys.sign(Purpose::Read, "a/b", "job");
         let good = |purpose, path, job, until| keys.is_good(purpose, path, job, until, &signature);
         assert!(good(Purpose::Read, "a/b", "job", until));
@@ -206,5 +137,10 @@ mod tests {
         let old = hmac::sign(&keys.addresses, &signed(Purpose::Read, "a/b", "job", past));
         let old = BASE64_URL_SAFE_NO_PAD.encode(old);
         assert!(!keys.is_good(Purpose::Read, "a/b", "job", past, &old));
+        // The next process signs in the same way, another machine does not.
+        let is_good = |keys: &Keys| keys.is_good(Purpose::Read, "a/b", "job", until, &signature);
+        assert!(is_good(&Keys::open(&path).unwrap()));
+        let (_other_folder, other) = self::keys();
+        assert!(!is_good(&other));
     }
 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::serve::Listener;
-use runspan_agent_protocol::Secret;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -78,15 +77,9 @@ impl Storage {
         Ok(Self { service, connections, runtime: Handle::current() })
     }
 
-    /// Admits a job, until [`Self::dismiss`]. The token is what the job shows; one that it was given by a process
-    /// before this one stays good.
-    ///
-    /// # Errors
-    /// When no token can be made.
-    pub fn admit(&self, grant: Grant) -> Result<Secret, StorageError> {
-        let token = self.service.keys.token(&grant)?;
+    /// Admits a job, until [`Self::dismiss`].
+    pub fn admit(&self, grant: Grant) {
         self.service.jobs.admit(grant);
-        Ok(token)
     }
 
     /// The job is over: its token is worth nothing any more, and what it had not finished is removed.

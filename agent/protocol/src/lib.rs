@@ -91,6 +91,8 @@ pub enum Purpose {
         /// Id of the request.
         request: u64,
     },
+    /// A connection to the local service, which is handed on as it is: only bytes follow.
+    Service,
     /// An interactive shell: the dialler is `runspan shell`, the agent answers with data frames.
     Shell {
         /// Terminal rows; 0 for no terminal.

@@ -74,7 +74,8 @@ impl Session {
     /// Opens the line before there is somebody to dial it.
     pub(super) fn listen(driver: &Driver) -> Result<Link, EngineError> {
         let uuid = driver.build.id.uuid();
-        Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder))
+        let service = driver.supervisor.ports.service.clone();
+        Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder), service)
             .map_err(|source| EngineError::State { build: driver.build.id.to_string(), source })
     }
 

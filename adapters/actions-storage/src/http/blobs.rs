@@ -42,7 +42,7 @@ impl Access {
     /// An address is good as long as its job runs, and for a while.
     fn check(&self, app: &App, purpose: Purpose, path: &str) -> Result<(), StorageError> {
         let good = app.keys.is_good(purpose, path, &self.job, self.se, &self.sig);
-        if good && app.jobs.get(&self.job).is_some() {
+        if good && app.jobs.is_here(&self.job) {
             return Ok(());
         }
         Err(StorageError::Denied("the address is not good, or not any more".to_owned()))

@@ -26,8 +26,7 @@ impl FromRequestParts<App> for Caller {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        let job = token.and_then(|token| app.keys.job_of(token));
-        let grant = job.and_then(|job| app.jobs.get(&job)).ok_or(StorageError::Unauthenticated)?;
+        let grant = token.and_then(|token| app.jobs.of_token(token)).ok_or(StorageError::Unauthenticated)?;
         let host = text(header::HOST).unwrap_or("localhost");
         Ok(Self { grant, base: format!("http://{host}") })
     }

@@ -10,9 +10,8 @@ use super::caller::Caller;
 use super::refusals::Refusal;
 use crate::error::StorageError;
 
-/// What belongs to one connection alone, and what is ours.
+/// What belongs to one connection alone.
 const NOT_HANDED_ON: &[HeaderName] = &[
-    header::AUTHORIZATION,
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::HOST,
@@ -21,7 +20,7 @@ const NOT_HANDED_ON: &[HeaderName] = &[
     header::UPGRADE,
 ];
 
-/// Hands a call on, with the job's own token in place of ours.
+/// Hands a call on as it is.
 pub(super) async fn forward(
     State(app): State<App>,
     caller: Caller,
@@ -31,7 +30,7 @@ pub(super) async fn forward(
     let Some(upstream) = &caller.grant.upstream else {
         return Err(StorageError::NotFound(format!("there is no call {path}")).into());
     };
-    let url = format!("{}{path}", upstream.url.trim_end_matches('/'));
+    let url = format!("{}{path}", upstream.trim_end_matches('/'));
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
     NOT_HANDED_ON.iter().for_each(|name| drop(headers.remove(name)));
@@ -39,7 +38,6 @@ pub(super) async fn forward(
         .client
         .request(parts.method, url)
         .headers(headers)
-        .bearer_auth(upstream.token.reveal())
         .body(reqwest::Body::wrap_stream(body.into_data_stream()))
         .send();
     let answer = sent.await.map_err(|error| StorageError::Upstream(error.without_url().to_string()))?;

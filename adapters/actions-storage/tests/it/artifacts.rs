@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::bench::{Bench, branch, toolkit};
+use crate::bench::{Bench, branch, token_of, toolkit};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn artifacts_go_in_are_listed_come_out_and_go() {
@@ -49,6 +49,7 @@ async fn artifacts_go_in_are_listed_come_out_and_go() {
     // Another run does not.
     let mut elsewhere = branch("job-3", "main");
     elsewhere.run = "22222222-2222-2222-2222-222222222222".into();
+    elsewhere.token = token_of(&elsewhere.run, "job-3");
     let elsewhere = bench.admit(elsewhere);
     let none = bench.call(&elsewhere, &["list"]).await;
     assert_eq!(none["ok"]["artifacts"].as_array().unwrap().len(), 0, "{none}");

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use runspan_actions_storage::{Artifacts, Grant, Scope, Settings, Storage};
+use runspan_agent_protocol::Secret;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixStream};
@@ -31,14 +34,23 @@ pub(crate) fn toolkit() -> Option<PathBuf> {
     None
 }
 
+const RUN: &str = "11111111-1111-1111-1111-111111111111";
+
 pub(crate) fn grant(job: &str, scopes: Vec<Scope>) -> Grant {
     Grant {
         repository: "octo/hello".into(),
-        run: "11111111-1111-1111-1111-111111111111".into(),
+        run: RUN.into(),
         job: job.into(),
         scopes,
+        token: token_of(RUN, job),
         upstream: None,
     }
+}
+
+/// A token that says what the artifact client reads from it.
+pub(crate) fn token_of(run: &str, job: &str) -> Secret {
+    let claims = format!(r#"{{"scp":"Actions.Results:{run}:{job}"}}"#);
+    Secret::new(format!("e30.{}.{job}", BASE64_URL_SAFE_NO_PAD.encode(claims)))
 }
 
 /// A job of a branch.
@@ -80,7 +92,9 @@ impl Bench {
     }
 
     pub(crate) fn admit(&self, grant: Grant) -> String {
-        self.storage.admit(grant).unwrap().reveal().to_owned()
+        let token = grant.token.reveal().to_owned();
+        self.storage.admit(grant);
+        token
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
