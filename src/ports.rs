@@ -27,6 +27,7 @@ pub(crate) fn ports(config: &Config) -> Ports {
     Ports {
         secrets: Some(Arc::new(Secrets::new(shared()))),
         objects: Some(Arc::new(S3::new(shared()))),
+        service: None,
         sinks,
     }
 }

@@ -7,4 +7,5 @@ mod github_bench;
 mod github_crash;
 mod github_faults;
 mod github_flow;
+mod github_storage;
 mod github_workflows;

@@ -85,7 +85,7 @@ fn outlined(step: &StepInfo) -> OutlinedStep {
     }
 }
 
-/// The build of a job.
+/// The build of a job, without what [`reveal`] puts into it.
 pub(super) fn request(
     job: &Job,
     runner: &str,
@@ -115,7 +115,7 @@ pub(super) fn request(
     if let Some(container) = &job.container {
         buildspec.env.variables.extend(container.env.iter().cloned());
     }
-    let mut request = BuildRequest {
+    Ok(BuildRequest {
         project: Project {
             name: Some(project_name_from(&repository.replace('/', "-"))),
             ..Project::default()
@@ -136,9 +136,7 @@ pub(super) fn request(
         cache_dir: defaults.cache_dir.clone(),
         job: Some(contexts(job, runner)),
         ..BuildRequest::default()
-    };
-    reveal(job, &mut request);
-    Ok(request)
+    })
 }
 
 /// Puts what is never written down into a request.

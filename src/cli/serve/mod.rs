@@ -2,6 +2,7 @@
 
 mod feed;
 mod job;
+mod storage;
 mod workshop;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use runspan_github::{Notes, Place, Registration, ServedRunner, Shutdown};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::storage::StorageArgs;
 use self::workshop::{Builder, Defaults};
 use super::executor::Choice;
 use super::register::store;
@@ -42,6 +44,8 @@ pub(crate) struct ServeArgs {
     /// Be the runner of this configuration for one job: what GitHub's `generate-jitconfig` answers.
     #[arg(long, value_name = "TEXT", env = "RUNSPAN_GITHUB_JIT_CONFIG", hide_env_values = true)]
     jit_config: Option<String>,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 /// Serves until a signal: the first lets jobs end, the second ends them, the third leaves them to the next process.
@@ -57,7 +61,8 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
         host_network: args.host_network,
         cache_dir: session.journal.home().cache(),
     };
-    let builder = Arc::new(Builder::new(&session, defaults)?);
+    let storage = storage::open(&args.storage, &config)?;
+    let builder = Arc::new(Builder::new(&session, defaults, storage)?);
     let mut signals = Signals::new()?;
     let shutdown = watch::Sender::new(Shutdown::No);
     let notes: Notes = Arc::new(|text| console::note(&text));
