@@ -7,5 +7,6 @@ mod github_bench;
 mod github_crash;
 mod github_faults;
 mod github_flow;
+mod github_sequence;
 mod github_storage;
 mod github_workflows;
