@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-agent-protocol",
             "runspan-aws",
             "runspan-buildspec",
+            "runspan-codebuild-api",
             "runspan-docker",
             "runspan-engine",
             "runspan-github",
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-archive", &[]),
     ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
+    ("runspan-codebuild-api", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     (
         "runspan-engine",

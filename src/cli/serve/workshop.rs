@@ -11,7 +11,9 @@ use runspan_engine::request::BuildRequest;
 use runspan_engine::{BuildHandle, Control, EngineError, Supervisor};
 use runspan_github::{GitHubError, JobMessage, Launch, Registration, Stop, Work, Workshop};
 
+use super::actions::OfJob;
 use super::feed::feed;
+use super::hosting::{Hosting, Projects};
 use super::storage::Connections;
 use super::{job, storage};
 use crate::cli::watch::Session;
@@ -22,6 +24,7 @@ pub(super) struct Defaults {
     pub(super) privileged: bool,
     pub(super) host_network: bool,
     pub(super) cache_dir: PathBuf,
+    pub(super) projects: Projects,
 }
 
 /// Builds with this program's engine.
@@ -73,7 +76,8 @@ impl Builder {
     ) -> Result<Work, String> {
         let stored = self.journal.find(build).map_err(|error| error.to_string())?;
         let has_run = stored.is_none_or(|stored| stored.build.build_complete || stored.placement.is_some());
-        match self.supervisor.attach_with(build, |request| self.reveal(job, message, request)) {
+        let supervisor = self.supervisor_for(job, message);
+        match supervisor.attach_with(build, |request| self.reveal(job, message, request)) {
             // It had no container, so that there is nothing to be adopted and it ends at once.
             Ok(handle) if !has_run => {
                 let _ended = handle.outcome.await;
@@ -95,13 +99,25 @@ impl Builder {
     }
 
     async fn begin(&self, job: &Job, runner: &Registration, message: &JobMessage) -> Result<Work, String> {
-        let mut request = job::request(job, &runner.name, &initiator(runner, message), &self.defaults)?;
+        let hosting = Hosting::of(job, runner, &self.defaults.projects).await?;
+        let mut request =
+            job::request(job, &runner.name, &initiator(runner, message), &self.defaults, hosting)?;
         let found =
             self.launch.resolve(message, &job::actions(job)).await.map_err(|error| error.to_string())?;
         job::with_actions(&mut request, found, job::token(job));
         self.reveal(job, message, &mut request);
-        let handle = self.supervisor.start(request).map_err(|error| error.to_string())?;
+        let handle = self.supervisor_for(job, message).start(request).map_err(|error| error.to_string())?;
         Ok(self.work(handle, job, message))
+    }
+
+    /// A supervisor that asks for actions in the name of the job.
+    fn supervisor_for(&self, job: &Job, message: &JobMessage) -> Supervisor {
+        self.supervisor.clone().with_actions(Arc::new(OfJob {
+            launch: self.launch.clone(),
+            message: message.clone(),
+            token: job::token(job),
+            source: self.supervisor.actions(),
+        }))
     }
 
     fn work(&self, handle: BuildHandle, job: &Job, message: &JobMessage) -> Work {
