@@ -33,6 +33,7 @@ pub(crate) fn ports(config: &Config, journal: &Arc<Journal>) -> Ports {
         objects: Some(Arc::new(S3::new(shared()).remembering(Arc::clone(journal) as Arc<dyn Uploads>))),
         logins: Some(Arc::new(SourceCredentials::of(&config.home))),
         identities: Some(Arc::new(Identities::new(shared()))),
+        service: None,
         sinks,
     }
 }

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "runspan-action-source",
             "runspan-actions",
+            "runspan-actions-storage",
             "runspan-agent-protocol",
             "runspan-aws",
             "runspan-buildspec",
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("runspan-action-source", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-actions", &["runspan-buildspec", "runspan-expressions"]),
+    ("runspan-actions-storage", &["runspan-agent-protocol"]),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),

@@ -24,7 +24,7 @@ use crate::log::Log;
 use crate::processes::Processes;
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::{credentials, files, helpers, phase, signals, steps, terminal, transfer};
+use crate::{credentials, files, helpers, phase, service, signals, steps, terminal, transfer};
 
 /// How long the end of the spool may take to be acknowledged.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
@@ -189,6 +189,9 @@ impl Agent {
                 };
                 Ok(Reply::Variables(names.into_iter().filter_map(value).collect()))
             }
+            Verb::OfferService { beyond_loopback } => service::offer(&shared, beyond_loopback)
+                .map(|address| Reply::Texts(vec![address.to_string()]))
+                .map_err(AgentError::system("listen for the local service")),
             Verb::Unpack(order) => transfer::unpack(&shared, id, &order),
             Verb::Collect(order) => transfer::collect(&shared, id, &order, &self.build()?.session()),
             // Taken on the line's thread, or by `serve`.

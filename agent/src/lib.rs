@@ -29,6 +29,7 @@ mod mask;
 mod phase;
 mod processes;
 mod script;
+mod service;
 mod shared;
 mod signals;
 mod spool;

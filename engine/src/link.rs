@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::event::Event;
 use crate::journal::{JournalError, Recorder};
+use crate::ports::LocalService;
 
 /// Events that may wait for the driver; a build that makes more waits itself.
 const QUEUE: usize = 1024;
@@ -67,6 +68,7 @@ struct Shared {
     recorder: Arc<Recorder>,
     outbox: Mutex<Outbox>,
     blobs: Mutex<HashMap<u64, Blob>>,
+    service: Option<Arc<dyn LocalService>>,
     /// Held by the one thread that applies the spool.
     applying: Mutex<()>,
     driver: mpsc::Sender<Incoming>,
@@ -83,11 +85,16 @@ struct Outbox {
 }
 
 impl Link {
-    /// Listens in this run directory for the agent of this attempt.
+    /// Listens in this run directory for the agent of this attempt, which may hand on connections to a service.
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn listen(run_dir: &Path, attempt: &str, recorder: Arc<Recorder>) -> io::Result<Self> {
+    pub fn listen(
+        run_dir: &Path,
+        attempt: &str,
+        recorder: Arc<Recorder>,
+        service: Option<Arc<dyn LocalService>>,
+    ) -> io::Result<Self> {
         // Through the directory's descriptor, as a path may be longer than a socket address holds.
         let dir = File::open(run_dir)?;
         let path = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), layout::SUPERVISOR_SOCKET);
@@ -102,6 +109,7 @@ impl Link {
             recorder,
             outbox: Mutex::default(),
             blobs: Mutex::default(),
+            service,
             applying: Mutex::default(),
             driver,
             answers: OnceLock::new(),
@@ -292,6 +300,10 @@ impl Shared {
                     Err(reason) => write_json(&mut stream, Kind::End, &End::Failed(reason)),
                 }
             }
+            Purpose::Service => match &self.service {
+                Some(service) => service.connect(stream),
+                None => Ok(()),
+            },
             Purpose::Shell { .. } => Ok(()),
         }
     }

@@ -1,5 +1,7 @@
 //! What the engine needs of the world outside and others give: secrets, objects, and whoever wants to know.
 
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,8 +24,19 @@ pub struct Ports {
     pub logins: Option<Arc<dyn SourceLogins>>,
     /// Who a build may be elsewhere.
     pub identities: Option<Arc<dyn Identities>>,
+    /// What builds may speak to that ask for it.
+    pub service: Option<Arc<dyn LocalService>>,
     /// Those who follow builds.
     pub sinks: Vec<Arc<dyn Sink>>,
+}
+
+/// A service of this machine that builds may speak to. Nothing listens on a network: their agents hand connections on.
+pub trait LocalService: Send + Sync {
+    /// Takes a connection that a process of some build has made; called on a thread that may wait.
+    ///
+    /// # Errors
+    /// When it cannot be served; the connection is closed then.
+    fn connect(&self, stream: UnixStream) -> io::Result<()>;
 }
 
 /// Knows the login that a source of some kind is fetched with.

@@ -106,6 +106,8 @@ pub enum Purpose {
     /// A question of the build's: the supervisor answers with a data frame, a JSON [`Answer`], or with an end frame
     /// that says why not.
     Ask(Question),
+    /// A connection to the local service, which is handed on as it is: only bytes follow.
+    Service,
     /// An interactive shell: the dialler is `runspan shell`, the agent answers with data frames.
     Shell {
         /// Terminal rows; 0 for no terminal.

@@ -46,6 +46,12 @@ pub enum Verb {
     Collect(Collect),
     /// Values of variables as the last command left them. Answered by [`crate::Reply::Variables`].
     Export(Vec<String>),
+    /// Let processes of the build connect to the local service. Answered by [`crate::Reply::Texts`] with the address and
+    /// port where they may.
+    OfferService {
+        /// Engines inside of the build are to reach it too, not only what sees its loopback.
+        beyond_loopback: bool,
+    },
     /// End the running request now. Not answered itself; the ended request is.
     Stop(Stop),
     /// Go on after a pause. Not answered.

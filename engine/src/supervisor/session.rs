@@ -74,7 +74,8 @@ impl Session {
     /// Opens the line before there is somebody to dial it.
     pub(super) fn listen(driver: &Driver) -> Result<Link, EngineError> {
         let uuid = driver.build.id.uuid();
-        let link = Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder))
+        let service = driver.supervisor.ports.service.clone();
+        let link = Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder), service)
             .map_err(|source| EngineError::State { build: driver.build.id.to_string(), source })?;
         if let Some(answers) = driver.answers() {
             link.answer(answers);

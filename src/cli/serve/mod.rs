@@ -6,6 +6,7 @@ mod feed;
 mod hosting;
 mod job;
 mod labels;
+mod storage;
 mod workshop;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 
 use self::api::{ApiArgs, ApiService, Gifts};
 use self::hosting::Projects;
+use self::storage::StorageArgs;
 use self::workshop::{Builder, Defaults};
 use super::executor::Choice;
 use super::pipelines;
@@ -54,6 +56,8 @@ pub(crate) struct ServeArgs {
     /// Be the runner of this configuration for one job: what GitHub's `generate-jitconfig` answers.
     #[arg(long, value_name = "TEXT", env = "RUNSPAN_GITHUB_JIT_CONFIG", hide_env_values = true)]
     jit_config: Option<String>,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 /// Serves until a signal: the first lets jobs end, the second ends them, the third leaves them to the next process.
@@ -91,7 +95,8 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
         cache_dir: session.journal.home().cache(),
         projects: Projects(session.journal.home().root().join("projects")),
     };
-    let builder = Arc::new(Builder::new(&session, defaults)?);
+    let storage = storage::open(&args.storage, &config)?;
+    let builder = Arc::new(Builder::new(&session, defaults, storage)?);
     let mut signals = Signals::new()?;
     let shutdown = watch::Sender::new(Shutdown::No);
     let notes: Notes = Arc::new(|text| console::note(&text));
