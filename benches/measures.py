@@ -7,7 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from github import github
+from api import api
+from github import github, many
 from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, busy_seconds, command_seconds, docker, median,
                      phase_seconds, process)
 from registry import registry
@@ -316,4 +317,6 @@ ALL = {
     "check": (check, 5),
     "translate": (translate, 5),
     "github": (lambda _, rounds: github(Row, rounds), 15),
+    "many": (lambda _, rounds: many(Row, rounds), 1),
+    "api": (lambda _, rounds: api(Row, rounds), 15),
 }

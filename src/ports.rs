@@ -5,6 +5,7 @@ use std::sync::Arc;
 use runspan_aws::{
     Account, CloudWatchLogs, CloudWatchMetrics, EventBridge, Identities, S3, S3Logs, Secrets, Topic,
 };
+use runspan_codebuild_api::SourceCredentials;
 use runspan_engine::journal::Journal;
 use runspan_engine::ports::{Ports, Uploads};
 use runspan_engine::sinks::Sink;
@@ -31,6 +32,7 @@ pub(crate) fn ports(config: &Config, journal: &Arc<Journal>) -> Ports {
         secrets: Some(Arc::new(Secrets::new(shared()))),
         objects: Some(Arc::new(S3::new(shared()).remembering(Arc::clone(journal) as Arc<dyn Uploads>))),
         identities: Some(Arc::new(Identities::new(shared()))),
+        logins: Some(Arc::new(SourceCredentials::of(&config.home))),
         sinks,
     }
 }

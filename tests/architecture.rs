@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-agent-protocol",
             "runspan-aws",
             "runspan-buildspec",
+            "runspan-codebuild-api",
             "runspan-codepipeline",
             "runspan-docker",
             "runspan-engine",
@@ -33,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-archive", &[]),
     ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
+    ("runspan-codebuild-api", &["runspan-agent-protocol", "runspan-engine"]),
     // A host that is reached with an account of AWS.
     ("runspan-codepipeline", &["runspan-agent-protocol", "runspan-aws", "runspan-engine"]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),

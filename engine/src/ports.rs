@@ -8,7 +8,7 @@ use runspan_agent_protocol::{GitLogin, RoleCredentials, Variable};
 use serde::{Deserialize, Serialize};
 
 use crate::RegistryLogin;
-use crate::project::{BucketOwnerAccess, EnvironmentVariable};
+use crate::project::{BucketOwnerAccess, EnvironmentVariable, SourceType};
 use crate::sinks::Sink;
 
 /// Everything that was plugged in. A build that asks for what is not here is told so.
@@ -20,8 +20,16 @@ pub struct Ports {
     pub objects: Option<Arc<dyn ObjectStore>>,
     /// Who a build may be elsewhere.
     pub identities: Option<Arc<dyn Identities>>,
+    /// Logins for git hosts.
+    pub logins: Option<Arc<dyn SourceLogins>>,
     /// Those who follow builds.
     pub sinks: Vec<Arc<dyn Sink>>,
+}
+
+/// Knows the login that a source of some kind is fetched with.
+pub trait SourceLogins: Send + Sync {
+    /// The login for this URL, if there is one.
+    fn login(&self, kind: SourceType, url: &str) -> Option<GitLogin>;
 }
 
 /// Fetches what variables refer to.

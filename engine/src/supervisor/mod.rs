@@ -2,6 +2,7 @@
 
 mod bucket_cache;
 mod caching;
+mod companions;
 mod download;
 mod driver;
 mod identity;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::build::{
@@ -39,6 +40,7 @@ use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
 pub(crate) use outgoing::{object_link, objects};
+pub(crate) use prepare::batchspec;
 
 /// CodeBuild's default `timeoutInMinutes`.
 const TIMEOUT_MINUTES: u32 = 60;
@@ -89,6 +91,7 @@ pub struct Supervisor {
     pub(crate) on_progress: OnProgress,
     pub(crate) actions: Arc<dyn ActionSource>,
     pub(crate) ports: Ports,
+    pub(crate) slots: Option<Arc<Semaphore>>,
     couriers: Arc<Couriers>,
 }
 
@@ -151,7 +154,7 @@ impl Supervisor {
         let (on_progress, actions): (OnProgress, _) = (Arc::new(|_, _| {}), Arc::new(NoActions));
         let ports = Ports::default();
         let couriers = Arc::new(Couriers::new(Arc::clone(&journal), ports.clone()));
-        Self { journal, executor, agent, region, on_progress, actions, ports, couriers }
+        Self { journal, executor, agent, region, on_progress, actions, ports, slots: None, couriers }
     }
 
     /// Plugs in what is outside of this machine.
@@ -167,11 +170,23 @@ impl Supervisor {
         &self.couriers
     }
 
+    /// Lets at most so many builds run at once; the others wait in QUEUED, the first first.
+    #[must_use]
+    pub fn with_slots(mut self, slots: usize) -> Self {
+        self.slots = Some(Arc::new(Semaphore::new(slots)));
+        self
+    }
+
     /// Takes the actions of steps from here.
     #[must_use]
     pub fn with_actions(mut self, actions: Arc<dyn ActionSource>) -> Self {
         self.actions = actions;
         self
+    }
+
+    /// Where the actions of steps come from.
+    pub fn actions(&self) -> Arc<dyn ActionSource> {
+        Arc::clone(&self.actions)
     }
 
     /// Tells this function how placing goes.
@@ -229,7 +244,10 @@ impl Supervisor {
         let (control, orders) = control();
         let position = recorder.follow();
         self.couriers.follow(&id, &stored.request, &position)?;
-        let driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
+        let mut driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
+        if stored.placement.is_some() {
+            driver.keep_slot();
+        }
         let outcome = tokio::spawn(driver.adopt(stored.buildspec, stored.placement));
         Ok(BuildHandle { id, position, control, outcome })
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runspan_archive::Limits;
-use runspan_buildspec::{Buildspec, Diagnostic, parse_bytes, render};
+use runspan_buildspec::{Batch, Buildspec, Diagnostic, parse_bytes, render};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use tempfile::TempPath;
 
@@ -16,7 +16,7 @@ use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, plan};
-use crate::ports::{Identities, ObjectStore, Place, Ports};
+use crate::ports::{Identities, ObjectStore, Place, Ports, SourceLogins};
 use crate::project::{CacheMode, ProjectSource, SourceType};
 use crate::request::{BuildRequest, BuildspecChoice};
 use crate::source::{self, Context, Fetched, Git, GitLogin, Source};
@@ -68,11 +68,7 @@ pub(super) async fn prepare(
     dirs: SourceDirs,
     ports: &Ports,
 ) -> Result<Prepared, Unprepared> {
-    let outside = Outside {
-        store: ports.objects.clone(),
-        identities: ports.identities.clone(),
-        runtime: tokio::runtime::Handle::current(),
-    };
+    let outside = Outside::of(ports);
     tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs, &outside)).await.unwrap_or_else(
         |error| {
             Err(PhaseOutcome::fault("INTERNAL_ERROR", format!("fetching the sources ended: {error}")).into())
@@ -111,6 +107,22 @@ fn prepare_now(
     Ok(Prepared { text, plan, yaml_location, warnings, sources, origin_url, resolved_version })
 }
 
+/// Fetches the primary source and reads its buildspec's `batch`; the error is in words for the batch's record.
+pub(crate) async fn batchspec(request: BuildRequest, ports: &Ports) -> Result<Batch, String> {
+    let outside = Outside::of(ports);
+    let read = move || {
+        let primary = fetch(&request, &request.source, request.source_version.as_deref(), &outside)?;
+        let (bytes, name) = read_buildspec(&request, primary.path(), "", &outside)?;
+        let parsed = parse_bytes(&bytes);
+        let Some(buildspec) = parsed.buildspec else {
+            let first = parsed.diagnostics.iter().find(|diagnostic| diagnostic.status().is_some());
+            return Err(first.map(Diagnostic::codebuild_message).unwrap_or_default());
+        };
+        buildspec.batch.ok_or_else(|| format!("{name} has no `batch`"))
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
 /// Fetches one source of the request.
 fn fetch(
     request: &BuildRequest,
@@ -131,10 +143,7 @@ fn fetch(
             version: version.unwrap_or_default().to_owned(),
             depth: from.git_clone_depth.and_then(NonZeroU32::new),
             submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
-            login: match kind {
-                SourceType::Codecommit => outside.login(&location)?,
-                _ => None,
-            },
+            login: outside.login(kind, &location)?,
             url: location,
             insecure_ssl: from.insecure_ssl.unwrap_or_default(),
         }),
@@ -162,13 +171,28 @@ fn fetch(
 struct Outside {
     store: Option<Arc<dyn ObjectStore>>,
     identities: Option<Arc<dyn Identities>>,
+    logins: Option<Arc<dyn SourceLogins>>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Outside {
-    /// A login for a repository, where its URL has none.
-    fn login(&self, url: &str) -> Result<Option<GitLogin>, String> {
-        let Some(identities) = &self.identities else { return Ok(None) };
+    fn of(ports: &Ports) -> Self {
+        Self {
+            store: ports.objects.clone(),
+            identities: ports.identities.clone(),
+            logins: ports.logins.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+
+    /// A login for a repository, where its URL has none: one that was kept, or CodeCommit's.
+    fn login(&self, kind: SourceType, url: &str) -> Result<Option<GitLogin>, String> {
+        if let Some(login) = self.logins.as_ref().and_then(|logins| logins.login(kind, url)) {
+            return Ok(Some(login));
+        }
+        let Some(identities) = self.identities.as_ref().filter(|_| kind == SourceType::Codecommit) else {
+            return Ok(None);
+        };
         let Some((host, path)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
             return Ok(None);
         };

@@ -1,7 +1,11 @@
 //! `runspan serve`: the jobs of every host, until it is told to end.
 
+mod actions;
+mod api;
 mod feed;
+mod hosting;
 mod job;
+mod labels;
 mod workshop;
 
 use std::sync::Arc;
@@ -15,6 +19,8 @@ use runspan_github::{Notes, Place, Registration, ServedRunner, Shutdown};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::api::{ApiArgs, ApiService, Gifts};
+use self::hosting::Projects;
 use self::workshop::{Builder, Defaults};
 use super::executor::Choice;
 use super::pipelines;
@@ -25,7 +31,7 @@ use crate::console;
 use crate::exit_code::Exit;
 use crate::failure::Failure;
 
-/// Take jobs of every host that this machine is a runner of.
+/// Take jobs of every host that this machine is a runner of, and answer CodeBuild's API.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Only these runners, as `runspan list` names them.
@@ -34,6 +40,8 @@ pub(crate) struct ServeArgs {
     /// Image of jobs that name none; `host` is this machine's own root, which every such job may then read.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+    #[command(flatten)]
+    api: ApiArgs,
     /// What gives jobs their containers.
     #[arg(long, value_enum, default_value_t)]
     executor: Choice,
@@ -68,11 +76,20 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
         cache_dir: session.journal.home().cache(),
         ..BuildRequest::default()
     };
+    let api = match args.api.listen {
+        Some(address) => {
+            let gifts =
+                Gifts { image: image.clone(), privileged: args.privileged, host_network: args.host_network };
+            Some(ApiService::open(address, &args.api, gifts, &session, &config).await?)
+        }
+        None => None,
+    };
     let defaults = Defaults {
         image,
         privileged: args.privileged,
         host_network: args.host_network,
         cache_dir: session.journal.home().cache(),
+        projects: Projects(session.journal.home().root().join("projects")),
     };
     let builder = Arc::new(Builder::new(&session, defaults)?);
     let mut signals = Signals::new()?;
@@ -106,6 +123,13 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
             shutdown.subscribe(),
         );
         serving.spawn(async move { (name, worker.run().await.map_err(|error| error.to_string())) });
+    }
+    if let Some(api) = api {
+        let shutdown = shutdown.subscribe();
+        serving.spawn(async move {
+            api.run(shutdown).await;
+            (String::new(), Ok(()))
+        });
     }
     let mut failed = 0;
     let all = serving.len();
@@ -170,9 +194,10 @@ fn chosen(args: &ServeArgs, config: &Config) -> Result<Chosen, Failure> {
     let is_wanted = |name: &String| args.names.is_empty() || args.names.contains(name);
     let runners: Vec<_> = all.into_iter().filter(|(_, runner)| is_wanted(&runner.name)).collect();
     let workers: Vec<_> = workers.into_iter().filter(|(_, worker)| is_wanted(&worker.name)).collect();
-    if runners.is_empty() && workers.is_empty() {
+    if runners.is_empty() && workers.is_empty() && args.api.listen.is_none() {
         return Err(Failure::input("this machine is no runner yet").help(
-            "register one: runspan register github --url https://github.com/OWNER/REPOSITORY --token TOKEN",
+            "register one: runspan register github --url https://github.com/OWNER/REPOSITORY --token TOKEN; \
+             or answer CodeBuild's API with --listen",
         ));
     }
     Ok(Chosen { runners, workers })
