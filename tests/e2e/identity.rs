@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Aws, BUSYBOX, DEBIAN, Home, Run, aws, home};
+use crate::harness::{Aws, BUSYBOX, DEBIAN, Home, Run, SANDBOX, aws, home};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/builds";
 const HOST: &str = "git-codecommit.us-east-1.amazonaws.com";
@@ -61,6 +61,46 @@ artifacts: { files: [one.json] }
     let refused = run(&home, aws, BUSYBOX, refused, &project).env("AWS_ACCESS_KEY_ID", "no-role");
     refused.finish().exited(0).printed(&["none\n"]);
     home.assert_nothing_left();
+}
+
+#[test]
+fn an_image_of_ecr_is_asked_for_with_its_login() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    // No such host answers here: what can be seen is that the login was asked for, and what is said when it is refused.
+    let image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shop:1";
+    let buildspec = "version: 0.2\nphases: { build: { commands: [true] } }\n";
+    let builds = |key: &str| {
+        let ran = run(&home, aws, image, buildspec, &json!({ "name": "ecr" })).env("AWS_ACCESS_KEY_ID", key);
+        let ran = ran.env("https_proxy", "http://127.0.0.1:9").finish();
+        let (code, _) = home.record(&home.build()).context("PROVISIONING");
+        assert_eq!(code, "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", "{ran}");
+        ran.errors()
+    };
+    let said = builds("ecr");
+    assert!(!said.contains("no login") && aws.requests("ecr") == 1, "{said}");
+    aws.faults("ecr-denied", json!([{ "action": "ecr:GetAuthorizationToken", "answer": "deny" }]));
+    let said = builds("ecr-denied");
+    assert!(
+        said.contains("there is no login for the registry") && said.contains("ecr:GetAuthorizationToken"),
+        "{said}"
+    );
+
+    // A login in a secret that is none is said without the secret.
+    let secret = json!({ "Name": "registry/login", "SecretString": "hush-hush" });
+    aws.boto3("secretsmanager", "create_secret", secret);
+    let credential = json!({ "credential": "registry/login", "credentialProvider": "SECRETS_MANAGER" });
+    let project =
+        json!({ "name": "ecr", "environment": { "image": image, "registryCredential": credential } });
+    fs::write(home.path("project.json"), project.to_string()).unwrap();
+    let source = home.path("app");
+    let executor = if SANDBOX { "sandbox" } else { "docker" };
+    let ran =
+        home.runspan(["run", "--executor", executor, "--project"]).arg(home.path("project.json")).arg(source);
+    let ran = aws.serve(ran, "identity").finish();
+    assert!(!ran.errors().contains("hush-hush"), "{ran}");
+    let (code, message) = home.record(&home.build()).context("PROVISIONING");
+    assert_eq!(code, "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE");
+    assert!(message.contains("registry/login") && !message.contains("hush-hush"), "{message}");
 }
 
 #[test]

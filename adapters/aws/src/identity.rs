@@ -63,7 +63,7 @@ impl ports::Identity for Identity {
         let Some(region) = codecommit::region(host) else { return Ok(None) };
         let credentials =
             self.account.credentials("codecommit:GitPull").await.map_err(|error| error.to_string())?;
-        codecommit::login(&credentials, &region, host, path, Timestamp::now()).map(Some)
+        Ok(Some(codecommit::login(&credentials, &region, host, path, Timestamp::now())))
     }
 
     async fn registry_login(&self, registry: &str) -> Result<Option<RegistryLogin>, String> {

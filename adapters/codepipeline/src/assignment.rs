@@ -178,7 +178,8 @@ impl Assignment {
         let mut patience = Duration::from_secs(self.tools.registration.continue_seconds);
         let mut due = Instant::now() + patience;
         loop {
-            if let (Some(over), Holds::Job(job)) = (&ended, &holds) {
+            // A job that may have been handed back has no end of its own until that is known.
+            if let (Some(over), Holds::Job(job), false) = (&ended, &holds, uncertain) {
                 return self.deliver(job, over).await;
             }
             tokio::select! {

@@ -143,10 +143,7 @@ fn fetch(
             version: version.unwrap_or_default().to_owned(),
             depth: from.git_clone_depth.and_then(NonZeroU32::new),
             submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
-            login: match kind {
-                SourceType::Codecommit => outside.login(&location)?,
-                _ => outside.logins.as_ref().and_then(|logins| logins.login(kind, &location)),
-            },
+            login: outside.login(kind, &location)?,
             url: location,
             insecure_ssl: from.insecure_ssl.unwrap_or_default(),
         }),
@@ -173,8 +170,8 @@ fn fetch(
 /// What is outside of this machine, for a thread that may wait.
 struct Outside {
     store: Option<Arc<dyn ObjectStore>>,
-    logins: Option<Arc<dyn SourceLogins>>,
     identities: Option<Arc<dyn Identities>>,
+    logins: Option<Arc<dyn SourceLogins>>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -182,15 +179,20 @@ impl Outside {
     fn of(ports: &Ports) -> Self {
         Self {
             store: ports.objects.clone(),
-            logins: ports.logins.clone(),
             identities: ports.identities.clone(),
+            logins: ports.logins.clone(),
             runtime: tokio::runtime::Handle::current(),
         }
     }
 
-    /// A login for a repository, where its URL has none.
-    fn login(&self, url: &str) -> Result<Option<GitLogin>, String> {
-        let Some(identities) = &self.identities else { return Ok(None) };
+    /// A login for a repository, where its URL has none: one that was kept, or CodeCommit's.
+    fn login(&self, kind: SourceType, url: &str) -> Result<Option<GitLogin>, String> {
+        if let Some(login) = self.logins.as_ref().and_then(|logins| logins.login(kind, url)) {
+            return Ok(Some(login));
+        }
+        let Some(identities) = self.identities.as_ref().filter(|_| kind == SourceType::Codecommit) else {
+            return Ok(None);
+        };
         let Some((host, path)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
             return Ok(None);
         };

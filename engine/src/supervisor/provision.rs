@@ -62,14 +62,13 @@ impl Driver {
                 }
             },
         };
-        let (own, registry_login) = own.unwrap_or_default();
-        let registry_login = match registry_login {
-            Some(login) => Some(login),
-            None => match self.registry_login(&root).await? {
+        let (own, mut registry_login) = own.unwrap_or_default();
+        if registry_login.is_none() {
+            registry_login = match self.registry_login(&root).await? {
                 Ok(login) => login,
                 Err(outcome) => return Ok(Err(outcome)),
-            },
-        };
+            };
+        }
         let has_steps = plan.phases.iter().any(|phase| !phase.steps.is_empty());
         let mut mounts = self.cache_mounts(plan)?;
         if has_steps {

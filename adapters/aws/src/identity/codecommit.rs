@@ -32,7 +32,7 @@ pub(super) fn login(
     host: &str,
     path: &str,
     now: Timestamp,
-) -> Result<GitLogin, String> {
+) -> GitLogin {
     let host = without_port(host);
     let path = path.trim_start_matches('/');
     // CodeCommit wants it without the `Z`.
@@ -47,7 +47,7 @@ pub(super) fn login(
         Some(token) => format!("{}%{token}", credentials.access_key_id()),
         None => credentials.access_key_id().to_owned(),
     };
-    Ok(GitLogin { username, password: Secret::new(format!("{time}Z{signature}")) })
+    GitLogin { username, password: Secret::new(format!("{time}Z{signature}")) }
 }
 
 fn without_port(host: &str) -> &str {
@@ -65,7 +65,7 @@ mod tests {
         let host = "git-codecommit.us-east-1.amazonaws.com";
         let of = |key: &str, token: Option<&str>| {
             let credentials = Credentials::new(key, secret, token.map(str::to_owned), None, "test");
-            login(&credentials, "us-east-1", host, "v1/repos/MyDemoRepo", now).unwrap()
+            login(&credentials, "us-east-1", host, "v1/repos/MyDemoRepo", now)
         };
         let expected = "20260102T030405Z689f46fba589ac048607b7e883cbfafde1537303e119b66a47c6943165b49073";
         let plain = of("AKIDEXAMPLE", None);
