@@ -14,6 +14,7 @@ from machine import PROGRAM, ROOT, Failed, median, process
 FAKE = ROOT / "target/release/fake-github"
 WORKFLOW = "on: push\njobs:\n  build:\n    runs-on: self-hosted\n    steps:\n"
 LIMIT = 120  # seconds
+GIB = 2**30
 
 
 def when(text):
@@ -25,7 +26,7 @@ def when(text):
 class Bench:
     """GitHub in one process, and a runner that serves."""
 
-    def __init__(self, home):
+    def __init__(self, home, slots=1):
         subprocess.run(["cargo", "build", "--release", "--locked", "-p", "fake-github"], cwd=ROOT, check=True)
         self.fake = subprocess.Popen([FAKE], stdout=subprocess.PIPE, text=True)
         self.url = self.fake.stdout.readline().split()[-1]
@@ -33,7 +34,7 @@ class Bench:
         # The repository is there before somebody registers with it.
         self.ask("_fake/repos/octo/bench", {"private": False, "secrets": {}, "variables": {}}, "PUT")
         process([PROGRAM, "register", "github", "--url", f"{self.url}/octo/bench", "--pat", "ghp_fake",
-                 "--name", "bench"], env=self.environment)
+                 "--name", "bench", "--slots", str(slots)], env=self.environment)
         command = [PROGRAM, "serve", "--executor", "sandbox", "--image", "host", "--host-network"]
         self.serving = subprocess.Popen(command, env={**os.environ, **self.environment}, stderr=subprocess.DEVNULL)
 
@@ -47,15 +48,18 @@ class Bench:
 
     def job(self, steps):
         """Pushes a workflow of these steps and waits for its job."""
-        lines = "".join(f"      - run: {step}\n" for step in steps)
-        files = {"files": {".github/workflows/bench.yml": WORKFLOW + lines}}
+        return self.jobs(WORKFLOW + "".join(f"      - run: {step}\n" for step in steps))[0]
+
+    def jobs(self, workflow, limit=LIMIT):
+        """Pushes a workflow and waits for its jobs."""
+        files = {"files": {".github/workflows/bench.yml": workflow}}
         self.ask("_fake/repos/octo/bench/push?ref=refs/heads/main", files, "POST")
         run = max(run["id"] for run in self.ask("_fake/runs"))
-        end = time.monotonic() + LIMIT
+        end = time.monotonic() + limit
         while time.monotonic() < end:
             shown = self.ask(f"_fake/runs/{run}")
             if shown["conclusion"]:
-                return shown["jobs"][0]
+                return shown["jobs"]
             time.sleep(0.05)
         raise Failed(f"run {run} of the fake GitHub does not end")
 
@@ -79,6 +83,40 @@ def resident(pid):
         lines = open(f"/proc/{pid}/task/{task}/status").read().splitlines()
         turns += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt"))
     return size, turns
+
+
+def many(row, _):
+    """Short jobs through some slots, and one that says a lot: none may be lost, nor anything of what they say."""
+    matrix = f"matrix: {{ n: {list(range(250))} }}"
+    workflow = WORKFLOW.replace("    steps:", f"    strategy: {{ {matrix} }}\n    steps:")
+    with tempfile.TemporaryDirectory(prefix="runspan-bench-") as home:
+        bench = Bench(home, slots=8)
+        try:
+            begin, jobs = time.monotonic(), []
+            for _ in range(4):
+                jobs += bench.jobs(workflow + "      - run: echo n-${{ matrix.n }}\n", 600)
+            took = time.monotonic() - begin
+            wrong = [job for job in jobs if job["conclusion"] != "success" or len(job["completions"]) != 1]
+            if wrong or len(jobs) != 1000:
+                raise Failed(f"of {len(jobs)} jobs {len(wrong)} did not end once and well: {wrong[:1]}")
+            text = "a line of a log that is very long, number forty-two and a half."
+            step = f"yes '{text}' | head -c {GIB}"
+            begin = time.monotonic()
+            job = bench.jobs(WORKFLOW + f"      - run: {step}\n", 600)[0]
+            logged = time.monotonic() - begin
+            with urllib.request.urlopen(f"{bench.url}/_fake/jobs/{job['id']}/log") as answer:
+                lines = sum(line.rstrip().endswith(text.encode()) and b"yes" not in line for line in answer)
+            if lines != GIB // (len(text) + 1):
+                raise Failed(f"of {GIB // (len(text) + 1)} lines {lines} arrived")
+            peak = next(int(line.split()[1]) for line in open(f"/proc/{bench.serving.pid}/status")
+                        if line.startswith("VmHWM"))
+        finally:
+            bench.close()
+    yield row("1,000 jobs of one step through 8 slots, each ended once", 1000 / took, "", 1000 / took, "jobs/s",
+              "none lost, none twice", True)
+    yield row("a step's log of 1 GiB, whole at GitHub's", GIB / logged / 2**20, "", GIB / logged / 2**20, "MiB/s",
+              "all lines", True)
+    yield row("peak memory of the runner in both", peak / 1024, "", peak / 1024, "MiB")
 
 
 def github(row, rounds):

@@ -154,7 +154,7 @@ impl Config {
     }
 
     /// Where the actions of steps come from.
-    pub(crate) fn actions(&self) -> Result<Arc<dyn ActionSource>, Failure> {
+    pub(crate) fn actions(&self) -> Arc<dyn ActionSource> {
         let default = Settings::new(self.home.join("actions"));
         let settings = Settings {
             api: self.actions_url.clone().unwrap_or(default.api),
@@ -162,9 +162,7 @@ impl Config {
             node: self.node_url.clone().unwrap_or(default.node),
             cache: default.cache,
         };
-        let actions = Actions::new(settings)
-            .map_err(|error| Failure::machine("actions cannot be fetched").because(&error))?;
-        Ok(Arc::new(actions))
+        Arc::new(Actions::new(settings))
     }
 
     /// Opens the sandbox's store of images.

@@ -12,6 +12,7 @@ mod capture;
 mod carried;
 mod cgroup;
 mod clock;
+mod companion;
 mod control;
 mod ended;
 mod environment;
@@ -68,6 +69,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match (mode.to_str(), rest) {
         (Some(launch::BECOME), rest) => not_started(&launch::become_user(rest)),
         (Some(launch::TERMINAL), rest) => not_started(&launch::take_terminal(rest)),
+        (Some(companion::SERVE), [program]) => companion::server(&program.to_string_lossy()),
+        (Some(companion::ASK), []) => companion::client(),
         (Some("--print-environment"), []) => print_environment(),
         (Some("--print-input"), []) => report(io::copy(&mut io::stdin(), &mut io::stdout()).map(drop)),
         (Some("--attempt"), [attempt, rest @ ..]) => {

@@ -1,6 +1,7 @@
 //! The port to whatever gives a build its container.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -78,6 +79,68 @@ pub struct Container {
     pub agent: PathBuf,
     /// Host directories of a local cache, mounted at absolute paths.
     pub mounts: Vec<Mount>,
+    /// What else is asked of the container itself.
+    pub tuning: Tuning,
+    /// Whether there are others beside it.
+    pub company: Company,
+}
+
+/// What goes with a container. Companions share its network, so that each finds the others on the loopback interface;
+/// they are collected with it, if not before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Company {
+    /// Nothing.
+    #[default]
+    Alone,
+    /// Companions may come, some of which see [`layout::SHARED`](runspan_agent_protocol::layout::SHARED) as it does.
+    Expected,
+    /// It goes with another, whose PID 1 is the agent of the build; its own serves that one at a socket.
+    Beside(Beside),
+}
+
+/// A companion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The container that it goes with.
+    pub host: Placement,
+    /// Its name among the companions of that one: letters and digits.
+    pub name: String,
+    /// Whether it sees the same files in [`layout::SHARED`](runspan_agent_protocol::layout::SHARED).
+    pub shares_files: bool,
+}
+
+/// What container engines take as options beside limits. An executor refuses, or warns of, what it has no way to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// `--hostname`.
+    pub hostname: Option<String>,
+    /// `--add-host`, and the names of companions.
+    pub hosts: Vec<(String, IpAddr)>,
+    /// `--shm-size`, in bytes.
+    pub shm_bytes: Option<u64>,
+    /// `--read-only`.
+    pub read_only: bool,
+    /// `--cap-drop`.
+    pub dropped_capabilities: Vec<String>,
+    /// `--ulimit`: name, soft and hard limit.
+    pub ulimits: Vec<(String, i64, i64)>,
+    /// `--tmpfs`: path and options.
+    pub tmpfs: Vec<(String, String)>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// Volumes, which end with the build.
+    pub volumes: Vec<Volume>,
+}
+
+/// A directory that is written to in the place of the image's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Containers of one build that name the same one share it.
+    pub name: Option<String>,
+    /// In the container, absolute.
+    pub path: String,
+    /// Whether the container may only read it.
+    pub read_only: bool,
 }
 
 /// What a build sees as `/`. None of them is ever written to.
@@ -91,6 +154,15 @@ pub enum RootFs {
     Directory(PathBuf),
     /// A tar file of this machine: of a root, or of an image.
     Archive(PathBuf),
+    /// What comes of a Dockerfile.
+    Built {
+        /// A tar file of this machine: the files that it may use.
+        context: PathBuf,
+        /// Its path among them.
+        dockerfile: String,
+        /// A name for what comes of it, unique for the build.
+        name: String,
+    },
 }
 
 impl RootFs {
@@ -106,7 +178,7 @@ impl RootFs {
 
     /// Whether it is this machine's own, and no image that anybody may name.
     pub const fn is_local(&self) -> bool {
-        !matches!(self, Self::Image(_))
+        !matches!(self, Self::Image(_) | Self::Built { .. })
     }
 }
 
@@ -116,6 +188,7 @@ impl fmt::Display for RootFs {
             Self::Image(name) => f.write_str(name),
             Self::Host => f.write_str("host"),
             Self::Directory(path) | Self::Archive(path) => path.display().fmt(f),
+            Self::Built { dockerfile, .. } => f.write_str(dockerfile),
         }
     }
 }
@@ -176,6 +249,9 @@ pub struct Placement {
     pub attempt: String,
     /// Digest or id of the image that was used.
     pub image_id: String,
+    /// [`Beside::name`] of a companion, which alone is meant then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub companion: Option<String>,
 }
 
 /// How a container ended.

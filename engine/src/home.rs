@@ -111,6 +111,16 @@ impl BuildDir {
         self.root.join("run")
     }
 
+    /// A directory for each container beside the build's own, shared with that one; the build's own sees all of them.
+    pub fn companions(&self) -> PathBuf {
+        self.root.join("companions")
+    }
+
+    /// Where it is noted which container a companion is.
+    pub(crate) fn companion_record(&self, name: &str) -> PathBuf {
+        self.root.join(format!("companion-{name}.json"))
+    }
+
     /// The log.
     pub fn log(&self) -> PathBuf {
         self.root.join("log")

@@ -2,7 +2,7 @@
 
 use runspan_docker::DockerExecutor;
 use runspan_engine::{
-    Check, CheckState, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs,
+    Check, CheckState, Company, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs,
 };
 use runspan_sandbox::SandboxExecutor;
 use tokio::sync::OnceCell;
@@ -36,6 +36,9 @@ impl Auto {
 
     /// Rights over the machine are an engine's to give, and it may have images that nobody else has.
     async fn needs_docker(&self, container: &Container) -> Result<bool, ExecutorError> {
+        if let Company::Beside(beside) = &container.company {
+            return Ok(beside.host.executor == DOCKER);
+        }
         if container.privileged || container.engine_socket {
             return Ok(true);
         }

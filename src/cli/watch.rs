@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::ports::ports;
 
 /// The agent, as every container gets it.
-const AGENT: &[u8] = include_bytes!(env!("RUNSPAN_AGENT_BINARY"));
+static AGENT: &[u8] = include_bytes!(env!("RUNSPAN_AGENT_BINARY"));
 /// What tells this agent from other versions of it.
 const AGENT_HASH: &str = env!("RUNSPAN_AGENT_HASH");
 /// Leftovers of dead supervisors do not hold up a new build for longer.
@@ -69,7 +69,7 @@ impl Session {
         let executor = connect(executor.into(), config, &journal).await?;
         let supervisor = Supervisor::new(Arc::clone(&journal), executor, agent, config.region.clone())
             .with_progress(Arc::new(move |_, progress| placing.placing(&progress)))
-            .with_actions(config.actions()?)
+            .with_actions(config.actions())
             .with_ports(ports(config));
         Ok(Self { journal, supervisor, output, live })
     }
@@ -103,6 +103,8 @@ impl Session {
             Ok(left) => left.iter().for_each(|left| console::note(&format!("note: {}", said(left)))),
             Err(error) => console::note(&format!("warning: what is not delivered is not known: {error}")),
         }
+        // The next process does it where this one cannot.
+        let _untidy = self.journal.tidy();
     }
 
     /// Follows a build, and those that are tried in its place, to the end.

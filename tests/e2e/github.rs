@@ -3,8 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod github_act;
 mod github_bench;
 mod github_crash;
 mod github_faults;
 mod github_flow;
+mod github_labels;
+mod github_secrets;
 mod github_workflows;

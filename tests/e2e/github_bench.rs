@@ -90,17 +90,69 @@ impl Bench {
     }
 
     pub(crate) fn serve_with(&self, more: &[&str]) -> Serving {
+        self.serve_as(&[&["--executor", "sandbox", "--image", "host", "--host-network"], more].concat())
+    }
+
+    /// Where no node can be had but that of the machine.
+    pub(crate) fn serve_offline(&self, arguments: &[&str]) -> Serving {
+        self.serve_by(self.command(&[]).env("RUNSPAN_NODE_URL", "/nowhere"), arguments)
+    }
+
+    pub(crate) fn serve_as(&self, arguments: &[&str]) -> Serving {
+        self.serve_by(&mut self.command(&[]), arguments)
+    }
+
+    fn serve_by(&self, command: &mut Command, arguments: &[&str]) -> Serving {
         let log = self.home.path().join("serve.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let arguments =
-            [&["serve", "--executor", "sandbox", "--image", "host", "--host-network"], more].concat();
-        let child = self.command(&arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let child = command.arg("serve").args(arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Serving { child, log }
+    }
+
+    /// Gives the sandbox the smallest test image, or says why it cannot be had.
+    pub(crate) fn pull_busybox(&self) -> Result<(), String> {
+        let cache = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"));
+        let root = cache.join("runspan-tests/roots/busybox");
+        if !root.is_dir() {
+            return Err(format!("no root {}; make it with tests/images/make", root.display()));
+        }
+        let place = self.home.path().join("image");
+        std::fs::create_dir_all(place.join("layer")).unwrap();
+        let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+            let output = Command::new(program).args(arguments).current_dir(&place).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        run(
+            "tar",
+            &["-C".as_ref(), root.as_os_str(), "-cf".as_ref(), "layer/layer.tar".as_ref(), ".".as_ref()],
+        );
+        let sum = run("sha256sum", &["layer/layer.tar".as_ref()]);
+        let digest = sum.split(' ').next().unwrap();
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["/bin/sh"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{digest}"]}}}}"#
+        );
+        let manifest = r#"[{"Config":"config.json","RepoTags":["runspan-test/busybox:latest"],"Layers":["layer/layer.tar"]}]"#;
+        std::fs::write(place.join("config.json"), config).unwrap();
+        std::fs::write(place.join("manifest.json"), manifest).unwrap();
+        let files = ["-cf", "image.tar", "manifest.json", "config.json", "layer/layer.tar"];
+        run("tar", &files.map(std::ffi::OsStr::new));
+        let pulled = self.runspan(&["images", "pull", &place.join("image.tar").to_string_lossy()]);
+        assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
+        Ok(())
     }
 
     /// Pushes a workflow; its run.
     pub(crate) fn push(&self, workflow: &str) -> u64 {
-        let push = Push::new("octo/hello", [(".github/workflows/ci.yml", workflow)]);
+        self.push_with(&[], workflow)
+    }
+
+    /// Pushes a workflow with other files; its run.
+    pub(crate) fn push_with(&self, files: &[(&str, &str)], workflow: &str) -> u64 {
+        let files = files.iter().copied().chain([(".github/workflows/ci.yml", workflow)]);
+        let push = Push::new("octo/hello", files);
         self.github.change(|github| github.push(&push)).unwrap().1[0]
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use fake_github::model::Conclusion;
+use fake_github::model::{Conclusion, Push};
 
 use crate::github_bench::{Bench, quick};
 
@@ -31,6 +32,7 @@ fn faults(bench: &Bench, run: u64, conclusion: Conclusion, expected: &Expected) 
     }
     for (key, value) in &expected.rest {
         let holds = match key.as_str() {
+            "needs" => true,
             "log" => log.contains(value),
             "no-log" => !log.contains(value),
             "output" => jobs.iter().any(|job| {
@@ -58,8 +60,30 @@ fn faults(bench: &Bench, run: u64, conclusion: Conclusion, expected: &Expected) 
     faults
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn each_workflow_does_what_it_says() {
+/// Where a workflow runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In a sandbox on this machine's own root.
+    Host,
+    /// In a sandbox that has a test image.
+    Image,
+    /// In a container engine that has one.
+    Docker,
+}
+
+impl Place {
+    fn runs(self, expected: &Expected) -> bool {
+        match expected.rest.iter().find(|(key, _)| key == "needs").map(|(_, value)| value.as_str()) {
+            None => self == Self::Host,
+            Some("image") => self != Self::Host,
+            Some("docker") => self == Self::Docker,
+            Some("sandbox") => self == Self::Image,
+            Some(other) => panic!("`{other}` is nothing to need"),
+        }
+    }
+}
+
+fn workflows() -> BTreeMap<String, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows");
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -67,18 +91,111 @@ async fn each_workflow_does_what_it_says() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         all.insert(name, fs::read_to_string(path).unwrap());
     }
-    assert!(all.len() >= 50, "{}", all.len());
-    let bench = Bench::new(quick()).await;
+    all
+}
+
+const OUTER: &str = "
+outputs:
+  said: {value: '${{ steps.inner.outputs.said }}'}
+runs:
+  using: composite
+  steps:
+    - id: inner
+      uses: octo/inner/deep@v2
+      with: {who: nested}
+";
+
+const INNER: &str = "
+inputs:
+  who: {required: true}
+outputs:
+  said: {value: '${{ steps.say.outputs.said }}'}
+runs:
+  using: composite
+  steps:
+    - id: say
+      shell: sh
+      run: |
+        echo \"greetings ${{ inputs.who }}\"
+        echo said=yes >> \"$GITHUB_OUTPUT\"
+";
+
+/// Runs every workflow that runs there, all at once.
+async fn all_do_what_they_say(place: Place, bench: &Bench, serve: &[&str]) {
+    bench.github.change(|github| {
+        let outer = Push::new("octo/outer", [("action.yml", OUTER)]).to("refs/tags/v1");
+        let inner = Push::new("octo/inner", [("deep/action.yml", INNER)]).to("refs/tags/v2");
+        github.push(&outer).unwrap();
+        github.push(&inner).unwrap();
+        let secrets = &mut github.repositories.get_mut("octo/hello").unwrap().secrets;
+        secrets.insert("KEY".into(), "hush-hush-4711".into());
+    });
     bench.register(&["--name", "slot", "--slots", "4"]);
-    let _serving = bench.serve();
-    let runs: Vec<(String, u64)> = all.iter().map(|(name, text)| (name.clone(), bench.push(text))).collect();
+    let _serving = bench.serve_as(serve);
+    let all = workflows();
+    let here = all.iter().filter(|(_, text)| place.runs(&expected(text)));
+    let runs: Vec<(String, u64)> = here.map(|(name, text)| (name.clone(), bench.push(text))).collect();
+    assert!(!runs.is_empty());
     let mut wrong = Vec::new();
     for (name, run) in runs {
         let conclusion = bench.conclusion(run).await;
-        for fault in faults(&bench, run, conclusion, &expected(&all[&name])) {
+        for fault in faults(bench, run, conclusion, &expected(&all[&name])) {
             wrong.push(format!("{name}: {fault}"));
         }
     }
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), bench.said());
     assert_eq!(bench.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_workflow_does_what_it_says() {
+    assert!(workflows().len() >= 70, "{}", workflows().len());
+    let bench = Bench::new(quick()).await;
+    let serve = ["--executor", "sandbox", "--image", "host", "--host-network"];
+    all_do_what_they_say(Place::Host, &bench, &serve).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_workflow_with_containers_does_what_it_says_in_sandboxes() {
+    let bench = Bench::new(quick()).await;
+    match bench.pull_busybox() {
+        Err(missing) => skip(&missing),
+        Ok(()) => {
+            let serve = ["--executor", "sandbox", "--image", "host"];
+            all_do_what_they_say(Place::Image, &bench, &serve).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_workflow_with_containers_does_what_it_says_in_docker() {
+    let answered = |arguments: &[&str]| {
+        Command::new("docker").args(arguments).output().is_ok_and(|output| output.status.success())
+    };
+    for image in ["runspan-test/busybox", "runspan-test/debian"] {
+        if !answered(&["image", "inspect", image]) {
+            return skip(&format!("no container engine has {image}; make it with tests/images/make"));
+        }
+    }
+    let bench = Bench::new(quick()).await;
+    let serve = ["--executor", "docker", "--image", "runspan-test/debian"];
+    all_do_what_they_say(Place::Docker, &bench, &serve).await;
+    let label = format!("label={}", "dev.runspan.attempt");
+    for what in [["ps", "-aq"].as_slice(), &["volume", "ls", "-q"], &["image", "ls", "-q"]] {
+        let arguments = [what, &["--filter", &label]].concat();
+        let left = Command::new("docker").args(&arguments).output().unwrap();
+        // Other tests may run beside this one; what is left is of no build of ours.
+        let left = String::from_utf8_lossy(&left.stdout).into_owned();
+        let ours = fs::read_dir(bench.state().join("builds")).unwrap();
+        for build in ours.flatten() {
+            let uuid = build.file_name().to_string_lossy().into_owned();
+            assert!(!left.contains(&uuid), "{arguments:?}: {left}");
+        }
+    }
+}
+
+/// Says loudly that nothing was tested.
+fn skip(why: &str) {
+    assert!(std::env::var_os("RUNSPAN_REQUIRE_SERVICES").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
 }

@@ -15,6 +15,7 @@ mod faults;
 mod harness;
 mod journal;
 mod pauses;
+mod secrets;
 mod source_tree;
 mod sources;
 mod steps;

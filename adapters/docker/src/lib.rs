@@ -5,6 +5,7 @@
 //! that [`DockerExecutor::sweep`](runspan_engine::Executor::sweep) finds whatever a killed supervisor left. Exit
 //! codes and logs of commands come from the agent alone; the engine's log driver is off.
 
+mod build;
 mod check;
 mod endpoint;
 mod engine;

@@ -3,10 +3,13 @@
 use std::{collections::HashMap, path::Path};
 
 use bollard::{
-    auth::DockerCredentials, errors::Error, models::CreateImageInfo, models::ImageInspect,
+    auth::DockerCredentials,
+    errors::Error,
+    models::{CreateImageInfo, HealthConfig, ImageInspect},
     query_parameters::CreateImageOptions,
 };
 use futures_util::StreamExt;
+use runspan_agent_protocol::{Health, HealthChange, HealthChoice, Program, health_command};
 use runspan_engine::image::{Curated, ImageName, Login, Logins, Version};
 use runspan_engine::{ExecutorError, Progress, RegistryLogin};
 
@@ -23,6 +26,8 @@ pub(crate) struct Image {
     pub(crate) volumes: Vec<String>,
     /// Whether it declares a health check.
     pub(crate) has_health_check: bool,
+    /// What it runs by itself.
+    pub(crate) program: Program,
 }
 
 impl Engine {
@@ -65,7 +70,7 @@ impl Engine {
         })
     }
 
-    async fn local(&self, name: &ImageName) -> Result<Option<Image>, ExecutorError> {
+    pub(crate) async fn local(&self, name: &ImageName) -> Result<Option<Image>, ExecutorError> {
         match self.docker.inspect_image(&name.to_string()).await {
             Ok(found) => Ok(Some(Image::new(name, found))),
             Err(error) if engine::status(&error) == Some(404) => Ok(None),
@@ -133,8 +138,31 @@ impl Image {
             id: found.id.unwrap_or_default(),
             volumes: config.volumes.unwrap_or_default(),
             has_health_check: config.healthcheck.is_some(),
+            program: Program {
+                entrypoint: config.entrypoint.unwrap_or_default(),
+                command: config.cmd.unwrap_or_default(),
+                user: config.user.unwrap_or_default(),
+                directory: config.working_dir.unwrap_or_default(),
+                health: config.healthcheck.and_then(health),
+            },
         }
     }
+}
+
+/// The check that an image declares.
+fn health(declared: HealthConfig) -> Option<Health> {
+    let command = health_command(declared.test?)?;
+    let milliseconds = |nanoseconds: Option<i64>| {
+        nanoseconds.and_then(|count| u64::try_from(count).ok()).map_or(0, |count| count / 1_000_000)
+    };
+    let choice = HealthChoice::Changed(HealthChange {
+        command: Some(command),
+        interval_ms: Some(milliseconds(declared.interval)),
+        timeout_ms: Some(milliseconds(declared.timeout)),
+        start_period_ms: Some(milliseconds(declared.start_period)),
+        retries: declared.retries.and_then(|count| u32::try_from(count).ok()),
+    });
+    choice.settled(None)
 }
 
 fn credentials(registry: &str, login: Login) -> DockerCredentials {

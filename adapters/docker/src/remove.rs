@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use bollard::{
     errors::Error,
     query_parameters::{
-        ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions,
-        RemoveVolumeOptions,
+        ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
+        RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
     },
 };
 use runspan_engine::ExecutorError;
@@ -35,6 +35,7 @@ pub(crate) enum Kind {
     Container,
     Network,
     Volume,
+    Image,
 }
 
 impl std::fmt::Display for Kind {
@@ -43,6 +44,7 @@ impl std::fmt::Display for Kind {
             Self::Container => "container",
             Self::Network => "network",
             Self::Volume => "volume",
+            Self::Image => "image",
         })
     }
 }
@@ -57,11 +59,13 @@ impl Engine {
         let filters = Some(HashMap::from([("label".to_owned(), vec![label])]));
         let containers = ListContainersOptions { all: true, filters: filters.clone(), ..Default::default() };
         let networks = ListNetworksOptions { filters: filters.clone() };
-        let volumes = ListVolumesOptions { filters };
-        let (containers, networks, volumes) = tokio::try_join!(
+        let volumes = ListVolumesOptions { filters: filters.clone() };
+        let images = ListImagesOptions { filters, ..Default::default() };
+        let (containers, networks, volumes, images) = tokio::try_join!(
             self.docker.list_containers(Some(containers)),
             self.docker.list_networks(Some(networks)),
             self.docker.list_volumes(Some(volumes)),
+            self.docker.list_images(Some(images)),
         )
         .map_err(|error| self.failure("listing what builds left", &error))?;
         let found =
@@ -81,7 +85,10 @@ impl Engine {
         let volumes = volumes.volumes.into_iter().flatten().filter_map(|one| {
             found(Kind::Volume, Some(one.name.clone()), Some(one.name), Some(one.labels), false)
         });
-        Ok(containers.chain(networks).chain(volumes).collect())
+        let images = images.into_iter().filter_map(|one| {
+            found(Kind::Image, Some(one.id), one.repo_tags.into_iter().next(), Some(one.labels), false)
+        });
+        Ok(containers.chain(networks).chain(volumes).chain(images).collect())
     }
 
     /// Removes one thing; not an error when it is gone.
@@ -94,6 +101,10 @@ impl Engine {
                 }
                 Kind::Network => self.docker.remove_network(id).await,
                 Kind::Volume => self.docker.remove_volume(id, None::<RemoveVolumeOptions>).await,
+                Kind::Image => {
+                    let options = RemoveImageOptions { force: true, ..Default::default() };
+                    self.docker.remove_image(id, Some(options), None).await.map(drop)
+                }
             };
             match removed {
                 Ok(()) => break,

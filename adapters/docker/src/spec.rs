@@ -1,13 +1,13 @@
 //! What the engine is asked for: one container, one network.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, net::IpAddr, path::Path};
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType,
-    MountVolumeOptions, NetworkCreateRequest,
+    MountVolumeOptions, NetworkCreateRequest, ResourcesUlimits,
 };
 use runspan_agent_protocol::layout;
-use runspan_engine::{Container, Limits, Resolver};
+use runspan_engine::{Company, Container, Limits, Resolver, Volume};
 
 use crate::{ATTEMPT_LABEL, pull::Image};
 
@@ -39,6 +39,11 @@ pub(crate) fn resource_name(attempt: &str) -> String {
     format!("runspan-{}", attempt.chars().map(safe).collect::<String>())
 }
 
+/// Name of the container of a companion.
+pub(crate) fn companion_name(attempt: &str, companion: &str) -> String {
+    format!("{}-{companion}", resource_name(attempt))
+}
+
 /// Marks a resource as ours.
 pub(crate) fn labels(attempt: &str) -> HashMap<String, String> {
     HashMap::from([(ATTEMPT_LABEL.to_owned(), attempt.to_owned())])
@@ -65,6 +70,8 @@ pub(crate) enum Connection {
     OfEngine(String),
     /// Loopback, and what is joined to it later; names are resolved like this.
     Joined(Resolver),
+    /// That of another container, with its names.
+    Shared(String),
 }
 
 /// The container of an attempt. `socket` is the engine's own, mounted when given.
@@ -75,6 +82,8 @@ pub(crate) fn container(
     socket: Option<&str>,
 ) -> Result<ContainerCreateBody, String> {
     let labels = labels(&asked.attempt);
+    let tuning = &asked.tuning;
+    let is_companion = matches!(asked.company, Company::Beside(_));
     let mut mounts =
         vec![bind(&asked.run_dir, layout::RUN_DIR, true)?, bind(&asked.agent, layout::AGENT, false)?];
     for mount in &asked.mounts {
@@ -83,18 +92,43 @@ pub(crate) fn container(
     if let Some(socket) = socket {
         mounts.push(bind(Path::new(socket), ENGINE_SOCKET, true)?);
     }
+    let shares_files = match &asked.company {
+        Company::Alone => false,
+        Company::Expected => true,
+        Company::Beside(beside) => beside.shares_files,
+    };
+    if shares_files {
+        let name = resource_name(&asked.attempt);
+        mounts.push(named(volume(layout::SHARED, &labels), name, false));
+    }
+    for Volume { name, path, read_only } in &tuning.volumes {
+        let own = volume(path, &labels);
+        mounts.push(match name {
+            Some(name) => named(own, format!("{}-{name}", resource_name(&asked.attempt)), *read_only),
+            None => own,
+        });
+    }
     // An image's volumes would come without a label, and so be lost to a sweep.
     let taken: Vec<_> = mounts.iter().filter_map(|mount| mount.target.clone()).collect();
     let free = image.volumes.iter().filter(|path| !taken.contains(path));
     mounts.extend(free.map(|path| volume(path, &labels)));
+    let arguments = match is_companion {
+        true => vec!["--companion".into(), serde_json::to_string(&image.program).unwrap_or_default()],
+        false => vec!["--attempt".into(), asked.attempt.clone()],
+    };
+    let own_name = || tuning.hostname.clone().unwrap_or_else(|| host_name(&asked.attempt));
     Ok(ContainerCreateBody {
         image: Some(image.name.clone()),
         entrypoint: Some(vec![layout::AGENT.into()]),
-        cmd: Some(vec!["--attempt".into(), asked.attempt.clone()]),
+        cmd: Some(arguments),
         user: Some("0".into()),
         working_dir: Some("/".into()),
-        labels: Some(labels),
-        hostname: matches!(connection, Connection::Joined(_)).then(|| host_name(&asked.attempt)),
+        labels: Some(labels.into_iter().chain(tuning.labels.iter().cloned()).collect()),
+        hostname: match connection {
+            Connection::Joined(_) => Some(own_name()),
+            Connection::OfEngine(_) | Connection::None => tuning.hostname.clone(),
+            Connection::Host | Connection::Shared(_) => None,
+        },
         healthcheck: image.has_health_check.then(no_health_check),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
@@ -102,7 +136,19 @@ pub(crate) fn container(
             init: Some(false),
             ipc_mode: Some("private".into()),
             oom_score_adj: Some(OOM_SCORE_ADJ),
-            ..limited(asked.limits, connected(connection, &asked.attempt, hardened(asked.privileged)))
+            shm_size: tuning.shm_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
+            readonly_rootfs: tuning.read_only.then_some(true),
+            tmpfs: (!tuning.tmpfs.is_empty()).then(|| tuning.tmpfs.iter().cloned().collect()),
+            ulimits: (!tuning.ulimits.is_empty()).then(|| tuning.ulimits.iter().map(ulimit).collect()),
+            ..limited(
+                asked.limits,
+                connected(
+                    connection,
+                    &own_name(),
+                    &tuning.hosts,
+                    hardened(asked.privileged, &tuning.dropped_capabilities),
+                ),
+            )
         }),
         ..ContainerCreateBody::default()
     })
@@ -113,31 +159,55 @@ fn no_health_check() -> HealthConfig {
     HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }
 }
 
-fn hardened(privileged: bool) -> HostConfig {
+fn ulimit((name, soft, hard): &(String, i64, i64)) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.clone()), soft: Some(*soft), hard: Some(*hard) }
+}
+
+fn hardened(privileged: bool, dropped: &[String]) -> HostConfig {
     if privileged {
         return HostConfig { privileged: Some(true), ..HostConfig::default() };
     }
+    let is_kept = |name: &&str| {
+        !dropped.iter().any(|other| {
+            let other = other.to_ascii_uppercase();
+            other == "ALL" || other.trim_start_matches("CAP_") == *name
+        })
+    };
     HostConfig {
         cap_drop: Some(vec!["ALL".into()]),
-        cap_add: Some(CAPABILITIES.map(String::from).to_vec()),
+        cap_add: Some(CAPABILITIES.iter().copied().filter(is_kept).map(String::from).collect()),
         security_opt: Some(vec!["no-new-privileges".into()]),
         ..HostConfig::default()
     }
 }
 
-fn connected(connection: &Connection, attempt: &str, config: HostConfig) -> HostConfig {
+fn connected(
+    connection: &Connection,
+    own_name: &str,
+    hosts: &[(String, IpAddr)],
+    config: HostConfig,
+) -> HostConfig {
     let mode = |mode: &str| Some(mode.to_owned());
+    let mut hosts: Vec<String> = hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
+    let config = HostConfig { extra_hosts: (!hosts.is_empty()).then(|| hosts.clone()), ..config };
     match connection {
         Connection::None => HostConfig { network_mode: mode("none"), ..config },
         Connection::Host => HostConfig { network_mode: mode("host"), ..config },
         Connection::OfEngine(network) => HostConfig { network_mode: mode(network), ..config },
+        // Its names are those of the other, too.
+        Connection::Shared(container) => {
+            HostConfig { network_mode: mode(&format!("container:{container}")), extra_hosts: None, ..config }
+        }
         Connection::Joined(resolver) => HostConfig {
             network_mode: mode("none"),
             dns: Some(resolver.servers.iter().map(ToString::to_string).collect()),
             dns_search: Some(resolver.search.clone()),
             dns_options: Some(resolver.options.clone()),
-            // As Debian does for a machine whose address may change.
-            extra_hosts: Some(vec![format!("{}:127.0.1.1", host_name(attempt))]),
+            extra_hosts: {
+                // As Debian does for a machine whose address may change.
+                hosts.push(format!("{own_name}:127.0.1.1"));
+                Some(hosts)
+            },
             ..config
         },
     }
@@ -188,11 +258,19 @@ fn volume(path: &str, labels: &HashMap<String, String>) -> EngineMount {
     }
 }
 
+/// A volume that others of the build have too. What the image has in its place is not copied into it.
+fn named(volume: EngineMount, name: String, read_only: bool) -> EngineMount {
+    let volume_options =
+        volume.volume_options.map(|options| MountVolumeOptions { no_copy: Some(true), ..options });
+    EngineMount { source: Some(name), read_only: Some(read_only), volume_options, ..volume }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use runspan_engine::{Mount, Network, RootFs};
+    use runspan_agent_protocol::Program;
+    use runspan_engine::{Beside, Mount, Network, Placement, RootFs, Tuning};
 
     use super::*;
 
@@ -208,6 +286,8 @@ mod tests {
             run_dir: "/srv/run".into(),
             agent: "/srv/agent".into(),
             mounts: vec![Mount { host: "/srv/cache".into(), container: "/cache".into(), writable: true }],
+            tuning: Tuning::default(),
+            company: Company::Alone,
         }
     }
 
@@ -217,6 +297,7 @@ mod tests {
             id: "sha256:1".into(),
             volumes: vec!["/cache".into(), "/data".into()],
             has_health_check: true,
+            program: Program { command: vec!["sh".into()], ..Program::default() },
         }
     }
 
@@ -266,6 +347,40 @@ mod tests {
         let labels = mounts[4].volume_options.clone().unwrap().labels.unwrap();
         assert_eq!(labels[ATTEMPT_LABEL], "project:1234");
         assert_eq!(mounts[1].read_only, Some(true));
+    }
+
+    #[test]
+    fn a_companion_has_the_network_and_where_asked_the_files_of_its_host() {
+        let host = Placement {
+            executor: "docker".into(),
+            container: "abc".into(),
+            attempt: "project:1234".into(),
+            image_id: String::new(),
+            companion: None,
+        };
+        let shared = |body: &ContainerCreateBody| {
+            let mounts = body.host_config.as_ref().unwrap().mounts.as_ref().unwrap();
+            mounts.iter().find(|mount| mount.target.as_deref() == Some(layout::SHARED)).cloned()
+        };
+        let of = |shares_files| {
+            let beside = Beside { host: host.clone(), name: "s0".into(), shares_files };
+            let tuning = Tuning {
+                hostname: Some("h".into()),
+                dropped_capabilities: vec!["cap_kill".into()],
+                ..Tuning::default()
+            };
+            let asked = Container { company: Company::Beside(beside), tuning, ..asked() };
+            container(&asked, &image(), &Connection::Shared("abc".into()), None).unwrap()
+        };
+        let (with, without) = (of(true), of(false));
+        let expected = Container { company: Company::Expected, ..asked() };
+        let of_host = container(&expected, &image(), &net(), None).unwrap();
+        assert_eq!(shared(&with).unwrap().source, shared(&of_host).unwrap().source);
+        assert_eq!((shared(&without), with.hostname), (None, None));
+        assert_eq!(with.cmd.unwrap()[0], "--companion");
+        let config = with.host_config.unwrap();
+        assert_eq!(config.network_mode.as_deref(), Some("container:abc"));
+        assert!(!config.cap_add.unwrap().contains(&"KILL".to_owned()));
     }
 
     #[test]

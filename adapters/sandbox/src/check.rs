@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use runspan_engine::{Check, CheckState, Container, ExecutorError, Limits, Network, NetworkError, RootFs};
+use runspan_engine::{
+    Check, CheckState, Company, Container, ExecutorError, Limits, Network, NetworkError, RootFs, Tuning,
+};
 
 use crate::cgroup::Hierarchy;
 use crate::executor::Sandboxes;
@@ -33,6 +35,8 @@ async fn rehearsal(sandboxes: &Sandboxes) -> Vec<Check> {
         run_dir: "/dev/null".into(),
         agent: "/dev/null".into(),
         mounts: Vec::new(),
+        tuning: Tuning::default(),
+        company: Company::Alone,
     };
     let plan = Plan { container, rooms: Rooms::Host, is_rehearsal: true };
     let tried = Placing::carry_out(sandboxes, plan, &|_| {}).await;
@@ -136,10 +140,10 @@ fn networks(sandboxes: &Sandboxes) -> Vec<Check> {
 
 fn leftovers(sandboxes: &Sandboxes) -> Check {
     let name = "sandbox leftovers";
-    match sandboxes.state.attempts() {
-        Ok(attempts) => {
-            let dead = attempts.iter().filter(|attempt| !sandboxes.is_alive(attempt)).count();
-            let finding = format!("{} sandboxes, of which {dead} are dead", attempts.len());
+    match sandboxes.state.places() {
+        Ok(places) => {
+            let dead = places.iter().filter(|place| !sandboxes.is_alive(place)).count();
+            let finding = format!("{} sandboxes, of which {dead} are dead", places.len());
             match dead {
                 0 => good(name, finding),
                 _ => warning(name, &finding, "the next build removes what no running build owns"),

@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runspan_engine::{Check, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs};
+use runspan_engine::{
+    Check, Company, Container, ContainerEnd, Executor, ExecutorError, Placement, Progress, RootFs,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
@@ -74,6 +76,12 @@ impl SandboxExecutor {
         container: &Container,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<(Rooms, String), ExecutorError> {
+        if let RootFs::Built { dockerfile, .. } = &container.root {
+            let reason = format!(
+                "`{dockerfile}` must be built by a container engine: run the build with `--executor docker`"
+            );
+            return Err(ExecutorError::Image { reason });
+        }
         if container.root == RootFs::Host {
             return Ok((Rooms::Host, "host".to_owned()));
         }
@@ -90,7 +98,7 @@ impl SandboxExecutor {
     }
 
     fn place_of(&self, placement: &Placement) -> Place {
-        self.sandboxes.state.place(&placement.attempt)
+        self.sandboxes.state.place(&placement.attempt).of(placement.companion.as_deref())
     }
 
     async fn remove(&self, place: Place) -> Result<(), ExecutorError> {
@@ -117,8 +125,8 @@ impl Sandboxes {
         place.remove(&record)
     }
 
-    pub(crate) fn is_alive(&self, attempt: &str) -> bool {
-        let record = self.state.place(attempt).record();
+    pub(crate) fn is_alive(&self, place: &Place) -> bool {
+        let record = place.record();
         record.first.is_some_and(|first| first.open().is_ok_and(|open| open.is_some()))
     }
 }
@@ -150,6 +158,10 @@ impl Executor for SandboxExecutor {
             container: placed.first.id().to_string(),
             attempt: container.attempt.clone(),
             image_id,
+            companion: match &container.company {
+                Company::Beside(beside) => Some(beside.name.clone()),
+                Company::Alone | Company::Expected => None,
+            },
         })
     }
 
@@ -182,7 +194,17 @@ impl Executor for SandboxExecutor {
     }
 
     async fn collect(&self, placement: &Placement) -> Result<(), ExecutorError> {
-        self.remove(self.place_of(placement)).await
+        let own = self.place_of(placement);
+        if !own.is_companion() {
+            let places =
+                self.sandboxes.state.places().map_err(|error| other("looking for companions", &error))?;
+            for place in places {
+                if place.is_companion() && place.attempt() == own.attempt() {
+                    self.remove(place).await?;
+                }
+            }
+        }
+        self.remove(own).await
     }
 
     async fn sweep(
@@ -191,15 +213,15 @@ impl Executor for SandboxExecutor {
     ) -> Result<Vec<String>, ExecutorError> {
         let failed = |error| other("looking for what builds left", &error);
         let mut lines = Vec::new();
-        for attempt in self.sandboxes.state.attempts().map_err(failed)? {
-            if is_live(&attempt) {
+        for place in self.sandboxes.state.places().map_err(failed)? {
+            if is_live(place.attempt()) {
                 continue;
             }
-            let removed = self.remove(self.sandboxes.state.place(&attempt)).await;
-            lines.push(match removed {
-                Ok(()) => format!("removed sandbox of build {attempt}"),
+            let name = place.name();
+            lines.push(match self.remove(place).await {
+                Ok(()) => format!("removed sandbox of build {name}"),
                 // One stubborn thing does not keep the others.
-                Err(error) => format!("could not remove sandbox of build {attempt}: {error}"),
+                Err(error) => format!("could not remove sandbox of build {name}: {error}"),
             });
         }
         // What the kernel itself took away with a build is not looked for where nothing is left of any.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use runspan_engine::{Network, NetworkError, PrivateNetwork};
 
 use crate::process::Process;
+use crate::spec::Network as Kind;
 
 /// Makes private networks ready, or says why this machine has none.
 pub type OpenNetworks = dyn Fn() -> Result<Arc<dyn PrivateNetwork>, NetworkError> + Send + Sync;
@@ -26,6 +27,8 @@ pub(crate) enum Given {
     Host,
     /// One of its own with a way out.
     Private(Arc<dyn PrivateNetwork>),
+    /// That of another sandbox, which has one of its own.
+    Of { first: Process, network: Arc<dyn PrivateNetwork> },
 }
 
 impl Networks {
@@ -59,8 +62,21 @@ impl Networks {
 }
 
 impl Given {
-    pub(crate) const fn is_own(&self) -> bool {
-        !matches!(self, Self::Host)
+    /// The network of the sandbox with this first process, which was given the like of this.
+    pub(crate) fn shared_by(self, first: Process) -> Self {
+        match self {
+            Self::Private(network) => Self::Of { first, network },
+            given => given,
+        }
+    }
+
+    /// As the first process is told.
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::None | Self::Private(_) => Kind::Own,
+            Self::Host => Kind::Machine,
+            Self::Of { first, .. } => Kind::Of(first.id()),
+        }
     }
 
     /// Joins the sandbox of this first process to its network; the text of `/etc/resolv.conf` there.
@@ -72,6 +88,9 @@ impl Given {
                 let path = format!("/proc/{}/ns/net", first.id());
                 let namespace = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
                 network.attach(attempt, namespace.as_fd()).map_err(|error| error.to_string())?;
+                Ok(Some(network.resolver().map_err(|error| error.to_string())?.to_string()))
+            }
+            Self::Of { network, .. } => {
                 Ok(Some(network.resolver().map_err(|error| error.to_string())?.to_string()))
             }
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use runspan_agent_protocol::layout;
-use runspan_engine::{Container, ExecutorError, Progress};
+use runspan_agent_protocol::{Program, layout};
+use runspan_engine::{Company, Container, ExecutorError, Progress, Volume};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -15,11 +15,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::cgroup::Hierarchy;
 use crate::executor::{Sandboxes, blocking, other};
 use crate::host::{self, Shown};
-use crate::image::Image;
+use crate::image::{Image, ImageConfig};
 use crate::network::Given;
 use crate::process::Process;
 use crate::spec::{Bind, Go, Ids, Report, Root, Spec};
-use crate::state::{Place, Record, boot};
+use crate::state::{self, Place, Record, boot};
 use crate::{init, limits};
 
 /// The search path of programs where an image names none.
@@ -86,9 +86,14 @@ impl<'a> Placing<'a> {
         let (networks, asked) = (sandboxes.networks.clone(), plan.container.network);
         let refused = |reason| ExecutorError::Start { image: root.clone(), reason };
         let chosen = blocking("choosing a network", move || Ok(networks.choose(asked))).await?;
-        let (network, warning) = chosen.map_err(|error| refused(error.to_string()))?;
-        let place = sandboxes.state.place(&plan.container.attempt);
-        if let Some(warning) = warning {
+        let (mut network, warning) = chosen.map_err(|error| refused(error.to_string()))?;
+        let mut place = sandboxes.state.place(&plan.container.attempt);
+        if let Company::Beside(beside) = &plan.container.company {
+            let gone = || refused("the build's own sandbox is gone".into());
+            network = network.shared_by(place.record().first.ok_or_else(gone)?);
+            place = place.of(Some(&beside.name));
+        } else if let Some(warning) = warning {
+            // Of companions, it has been said.
             progress(Progress::Warning(warning));
         }
         let network = Arc::new(network);
@@ -288,7 +293,7 @@ fn prepare(
         Ids::User { uid: user.as_raw(), gid: group.as_raw() }
     };
     if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
-        record.groups = hierarchy.groups(place.attempt());
+        record.groups = hierarchy.groups(&place.name());
     }
     // Written first, so that whoever finds the one knows of the other.
     place.save(&record)?;
@@ -300,23 +305,40 @@ fn prepare(
         true => Vec::new(),
         false => vec![format!("no {} limit holds the build; see `runspan doctor`", missing.join(" and no "))],
     };
-    let (root, lease, variables) = match rooms {
-        Rooms::Host => (Root::Host(shown()?), None, Vec::new()),
+    let (root, lease, config) = match rooms {
+        Rooms::Host => (Root::Host(shown()?), None, ImageConfig::default()),
         Rooms::Image(image) => {
             let lease = image.lease.fd().map(|lease| lease.try_clone_to_owned()).transpose()?;
-            (Root::Layers(image.layers), lease, image.config.env)
+            (Root::Layers(image.layers), lease, image.config)
         }
     };
+    let mut warnings = warnings;
+    if container.tuning.read_only {
+        warnings.push("`--read-only` has no effect in a sandbox".into());
+    }
+    if !container.tuning.ulimits.is_empty() {
+        warnings.push("`--ulimit` has no effect in a sandbox".into());
+    }
+    let own_name = container.tuning.hostname.clone();
+    let hostname = own_name.unwrap_or_else(|| init::hostname(place.attempt()).to_owned());
+    let environment = environment(&hostname, &config.env);
+    let arguments = match container.company {
+        Company::Beside(_) => vec!["--companion".into(), serde_json::to_string(&program(config))?],
+        Company::Alone | Company::Expected => vec!["--attempt".into(), container.attempt.clone()],
+    };
     let spec = Spec {
-        attempt: container.attempt.clone(),
         dir: place.path(),
         root,
         ids,
-        own_network: network.is_own(),
+        network: network.kind(),
+        hostname,
+        hosts: container.tuning.hosts.clone(),
+        arguments,
+        dropped: container.tuning.dropped_capabilities.clone(),
         cgroups: record.groups.joined.clone(),
         processes: container.limits.pids,
-        binds: if is_rehearsal { vec![own_disk(place)] } else { binds(&container) },
-        environment: environment(place.attempt(), &variables),
+        binds: if is_rehearsal { vec![own_disk(place)] } else { binds(&container, place)? },
+        environment,
         is_rehearsal,
     };
     Ok((Prepared { spec, lease, warnings }, record))
@@ -327,20 +349,48 @@ fn own_disk(place: &Place) -> Bind {
     Bind { host: place.path().join("disk"), container: layout::RUN_DIR.into(), writable: true }
 }
 
-fn binds(container: &Container) -> Vec<Bind> {
+fn binds(container: &Container, place: &Place) -> io::Result<Vec<Bind>> {
     let bind = |host: &Path, container: &str, writable| Bind {
         host: host.to_owned(),
         container: container.into(),
         writable,
     };
-    let own = [bind(&container.run_dir, layout::RUN_DIR, true), bind(&container.agent, layout::AGENT, false)];
-    let mounts = container.mounts.iter();
-    own.into_iter().chain(mounts.map(|mount| bind(&mount.host, &mount.container, mount.writable))).collect()
+    let mut binds =
+        vec![bind(&container.run_dir, layout::RUN_DIR, true), bind(&container.agent, layout::AGENT, false)];
+    let shares_files = match &container.company {
+        Company::Alone => false,
+        Company::Expected => true,
+        Company::Beside(beside) => beside.shares_files,
+    };
+    // What several have is kept with the one that they all go with.
+    let host = place.of(None);
+    if shares_files {
+        binds.push(bind(&host.directory("shared")?, layout::SHARED, true));
+    }
+    // What lies deeper comes later.
+    binds.extend(container.mounts.iter().map(|mount| bind(&mount.host, &mount.container, mount.writable)));
+    for (number, Volume { name, path, read_only }) in container.tuning.volumes.iter().enumerate() {
+        let directory = match name {
+            Some(name) => host.directory(&format!("volumes/{}", state::safe(name)))?,
+            None => place.directory(&format!("own-volumes/{number}"))?,
+        };
+        binds.push(bind(&directory, path, !read_only));
+    }
+    for (number, (path, _)) in container.tuning.tmpfs.iter().enumerate() {
+        binds.push(bind(&place.directory(&format!("own-volumes/t{number}"))?, path, true));
+    }
+    Ok(binds)
+}
+
+/// What an image runs by itself.
+fn program(config: ImageConfig) -> Program {
+    let ImageConfig { user, working_dir, entrypoint, cmd, health, .. } = config;
+    Program { entrypoint, command: cmd, user, directory: working_dir, health }
 }
 
 /// What a container engine gives a process; the image's own variables win.
-fn environment(attempt: &str, variables: &[String]) -> Vec<(String, String)> {
-    let given = [("PATH", PATH), ("HOSTNAME", init::hostname(attempt)), ("HOME", "/root")];
+fn environment(hostname: &str, variables: &[String]) -> Vec<(String, String)> {
+    let given = [("PATH", PATH), ("HOSTNAME", hostname), ("HOME", "/root")];
     let own = variables.iter().filter_map(|variable| variable.split_once('='));
     given.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -1,5 +1,6 @@
 //! What the executor tells the first process of a sandbox, and what that answers.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,18 @@ pub(crate) const IDS: u32 = 65_536;
 /// A sandbox to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spec {
-    /// The attempt.
-    pub(crate) attempt: String,
     /// The attempt's directory, which holds everything that is written.
     pub(crate) dir: PathBuf,
     pub(crate) root: Root,
     pub(crate) ids: Ids,
-    /// Whether it has a network of its own.
-    pub(crate) own_network: bool,
+    pub(crate) network: Network,
+    pub(crate) hostname: String,
+    /// More lines of `/etc/hosts`.
+    pub(crate) hosts: Vec<(String, IpAddr)>,
+    /// Arguments of the agent.
+    pub(crate) arguments: Vec<String>,
+    /// Names of capabilities that are given up beside those that no sandbox has.
+    pub(crate) dropped: Vec<String>,
     pub(crate) cgroups: Vec<Joined>,
     /// Processes and threads of one user inside; none when 0.
     pub(crate) processes: u32,
@@ -27,6 +32,17 @@ pub(crate) struct Spec {
     pub(crate) environment: Vec<(String, String)>,
     /// All is made, and nothing started.
     pub(crate) is_rehearsal: bool,
+}
+
+/// Which network it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Network {
+    /// One of its own.
+    Own,
+    /// The machine's.
+    Machine,
+    /// That of another process.
+    Of(i32),
 }
 
 /// What becomes `/`, under a layer that is thrown away.

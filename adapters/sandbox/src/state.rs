@@ -32,7 +32,11 @@ pub(crate) struct State {
 pub(crate) struct Place {
     root: PathBuf,
     attempt: String,
+    companion: Option<String>,
 }
+
+/// Between an attempt and its companion; in the name of neither.
+const OF: char = '.';
 
 /// What whoever comes later must know of a sandbox, as far as it came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,32 +58,65 @@ impl State {
     }
 
     pub(crate) fn place(&self, attempt: &str) -> Place {
-        let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
-        let attempt: String = attempt.chars().map(safe).collect();
-        Place { root: self.root.clone(), attempt }
+        Place { root: self.root.clone(), attempt: safe(attempt), companion: None }
     }
 
-    /// Every attempt there is something of.
-    pub(crate) fn attempts(&self) -> io::Result<Vec<String>> {
+    /// Every sandbox there is something of, companions before those they go with.
+    pub(crate) fn places(&self) -> io::Result<Vec<Place>> {
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        Ok(entries
+        let mut places: Vec<Place> = entries
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| !name.starts_with('.'))
-            .collect())
+            .map(|name| match name.split_once(OF) {
+                Some((attempt, companion)) => self.place(attempt).of(Some(companion)),
+                None => self.place(&name),
+            })
+            .collect();
+        places.sort_by_key(|place| place.companion.is_none());
+        Ok(places)
     }
 }
 
+pub(crate) fn safe(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
+    name.chars().map(safe).collect()
+}
+
 impl Place {
+    /// The place of a companion, or of what it goes with.
+    pub(crate) fn of(&self, companion: Option<&str>) -> Self {
+        Self { companion: companion.map(safe), ..self.clone() }
+    }
+
     pub(crate) fn attempt(&self) -> &str {
         &self.attempt
     }
 
+    pub(crate) const fn is_companion(&self) -> bool {
+        self.companion.is_some()
+    }
+
+    /// Its name among all.
+    pub(crate) fn name(&self) -> String {
+        match &self.companion {
+            Some(companion) => format!("{}{OF}{companion}", self.attempt),
+            None => self.attempt.clone(),
+        }
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
-        self.root.join(&self.attempt)
+        self.root.join(self.name())
+    }
+
+    /// A directory of it that is shown inside, made when it is not there.
+    pub(crate) fn directory(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.path().join(name);
+        DirBuilder::new().recursive(true).mode(0o755).create(&path)?;
+        Ok(path)
     }
 
     pub(crate) fn create(&self) -> io::Result<()> {
@@ -112,7 +149,7 @@ impl Place {
     pub(crate) fn take_ids(&self) -> io::Result<u32> {
         let ranges = self.root.join(RANGES);
         DirBuilder::new().recursive(true).mode(0o700).create(&ranges)?;
-        let seed = self.attempt.bytes().fold(5381_u32, |sum, byte| sum.wrapping_mul(33) ^ u32::from(byte));
+        let seed = self.name().bytes().fold(5381_u32, |sum, byte| sum.wrapping_mul(33) ^ u32::from(byte));
         for number in 0..RANGE_COUNT {
             let first = (FIRST_RANGE + (seed.wrapping_add(number)) % RANGE_COUNT) * IDS;
             match File::options().write(true).create_new(true).open(ranges.join(first.to_string())) {
@@ -190,6 +227,18 @@ mod tests {
     }
 
     #[test]
+    fn companions_come_before_what_they_go_with() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::new(home.path());
+        let host = state.place("a.b");
+        host.create().unwrap();
+        host.of(Some("s0")).create().unwrap();
+        let found = state.places().unwrap();
+        let names: Vec<_> = found.iter().map(|place| (place.name(), place.attempt().to_owned())).collect();
+        assert_eq!(names, [("a-b.s0".to_owned(), "a-b".to_owned()), ("a-b".to_owned(), "a-b".to_owned())]);
+    }
+
+    #[test]
     fn what_a_build_closes_is_removed_all_the_same() {
         let home = tempfile::tempdir().unwrap();
         let place = State::new(home.path()).place("../x:y");
@@ -200,6 +249,6 @@ mod tests {
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         place.remove(&Record::default()).unwrap();
         place.remove(&Record::default()).unwrap();
-        assert!(State::new(home.path()).attempts().unwrap().is_empty());
+        assert!(State::new(home.path()).places().unwrap().is_empty());
     }
 }

@@ -15,12 +15,14 @@
 //! answered by exactly one [`Event::Done`]. A request whose id was seen before is ignored, so a supervisor may
 //! repeat what it is not sure was received.
 
+mod companion;
 mod event;
 mod frame;
 mod request;
 mod secret;
 mod step;
 
+pub use companion::*;
 pub use event::*;
 pub use frame::*;
 pub use request::*;
@@ -48,6 +50,12 @@ pub mod layout {
     pub const STEPS_ACTIONS: &str = "/codebuild/output/runner/actions";
     /// Runtimes of actions that the image lacks.
     pub const STEPS_RUNTIMES: &str = "/codebuild/output/runner/runtimes";
+    /// A directory for every container beside this one, with its socket.
+    pub const COMPANIONS: &str = "/codebuild/companions";
+    /// In the run directory of such a container: what it is asked for things at.
+    pub const COMPANION_SOCKET: &str = "companion.sock";
+    /// What a container and those beside it see the same files in: sources, and what steps work with.
+    pub const SHARED: &str = "/codebuild/output";
     /// Inline or overridden buildspec.
     pub const READONLY_DIR: &str = "/codebuild/readonly";
     /// The `codebuild-*` helper commands, last in `PATH`.

@@ -104,6 +104,8 @@ fn encodings(value: &str, forms: &mut BTreeSet<Vec<u8>>) {
     add(value.replace('\'', "'\\''").into_bytes());
     add(value.replace('\'', "'\"'\"'").into_bytes());
     add(value.replace('\'', "\\'").into_bytes());
+    // Expressions, SQL, YAML and PowerShell double it.
+    add(value.replace('\'', "''").into_bytes());
     add(escaped(value, |c| matches!(c, '"' | '\\' | '$' | '`')).into_bytes());
     add(escaped(value, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"%+,-./:=@_".contains(c))
         .into_bytes());
@@ -190,6 +192,7 @@ mod tests {
         assert!(has("hunter2&\"x", r#"hunter2\&\"x"#));
         assert!(has("hunter2&\"x", "68756e74657232262278"));
         assert!(has("it's me", r"it'\''s me"));
+        assert!(has("it's me", "it''s me"));
         assert!(has("it's me", "it%27s+me"));
         assert!(has("q\"uo\"", r#"q\"uo\""#));
         assert!(has("süß!", r"s\u00fc\u00df!"));

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS builds (
     events INTEGER NOT NULL DEFAULT 0, phase_request INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS builds_by_start ON builds (start_us);
+CREATE INDEX IF NOT EXISTS builds_unfinished ON builds (start_us) WHERE status = 'IN_PROGRESS';
 CREATE TABLE IF NOT EXISTS events (
     build TEXT NOT NULL, number INTEGER NOT NULL, time_us INTEGER NOT NULL, log_offset INTEGER NOT NULL,
     event TEXT NOT NULL, PRIMARY KEY (build, number)
@@ -83,7 +84,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         // Or every run would wait for the disk four times, to begin a log of changes and to do away with it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // The journal must survive the supervisor, not the power: NORMAL does not wait for the disk at each commit.
-        let modes = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
+        // What is deleted may have been secret, so it is overwritten.
+        let modes = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;";
         let begin = Instant::now();
         loop {
             match connection.execute_batch(modes) {
@@ -99,6 +101,18 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         }
     };
     open().map_err(|source| JournalError::Database { path: path.display().to_string(), source })
+}
+
+/// Empties the log of changes, which holds what was deleted until it is written anew. While somebody reads it stays; the
+/// next build that ends tries again.
+pub(super) fn forget_changes(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let tried = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    match tried {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        result => result,
+    }
 }
 
 pub(super) fn database(home: &Home, source: rusqlite::Error) -> JournalError {

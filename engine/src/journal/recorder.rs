@@ -11,7 +11,7 @@ use runspan_agent_protocol::Reply;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::watch;
 
-use super::database::{JournalError, Result, connect, database, file, json, lock};
+use super::database::{JournalError, Result, connect, database, file, forget_changes, json, lock};
 use crate::build::Build;
 use crate::event::Event;
 use crate::executor::Placement;
@@ -297,11 +297,16 @@ impl Recorder {
     /// # Errors
     /// [`JournalError`].
     pub(crate) fn forget_answers(&self) -> Result<()> {
-        self.transact(&mut lock(&self.inner), |db| {
-            db.execute("DELETE FROM jobs WHERE build = ?1", [&self.uuid])?;
+        let mut inner = lock(&self.inner);
+        let mut jobs = 0;
+        self.transact(&mut inner, |db| {
+            jobs = db.execute("DELETE FROM jobs WHERE build = ?1", [&self.uuid])?;
             db.execute("DELETE FROM replies WHERE build = ?1", [&self.uuid])
-        })
-        .map(drop)
+        })?;
+        if jobs > 0 {
+            forget_changes(&inner.connection).map_err(|source| database(&self.home, source))?;
+        }
+        Ok(())
     }
 
     /// Writes down the text of the buildspec.

@@ -5,6 +5,8 @@ use runspan_agent_protocol::Variable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::container::JobContainer;
+
 /// A job that comes from GitHub: what its expressions may ask for, and what is asked of it. A buildspec's own steps
 /// have none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,12 @@ pub struct JobContexts {
     pub defaults: Defaults,
     /// `outputs` of the job: text with expressions, evaluated when all steps are over.
     pub outputs: IndexMap<String, String>,
+    /// `container`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<JobContainer>,
+    /// `services`, by the name that the job knows each under.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub services: IndexMap<String, JobContainer>,
     /// Where the archives of actions are, by `owner/name@ref`, when the host has told.
     pub actions: IndexMap<String, ActionArchive>,
 }

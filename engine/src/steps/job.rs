@@ -26,6 +26,15 @@ pub(crate) struct Job {
     pub(crate) provided: IndexMap<String, String>,
     /// What is still to be done at the end; the last comes first.
     pub(crate) posts: Vec<Post>,
+    /// Whether services were started.
+    #[serde(default)]
+    pub(crate) services_started: bool,
+    /// How many containers of actions there were.
+    #[serde(default)]
+    pub(crate) containers: u32,
+    /// Images that were made of Dockerfiles.
+    #[serde(default)]
+    pub(crate) images: Vec<String>,
     /// Problem matchers.
     pub(crate) matchers: Matchers,
 }
@@ -99,8 +108,20 @@ pub(crate) struct Post {
 pub(crate) enum PostWork {
     /// A file, by node of this major version.
     Node { version: u32, file: String },
-    /// A script that runs a container.
-    Container { script: String },
+    /// A container.
+    Container(ContainerRun),
+}
+
+/// A container of an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ContainerRun {
+    pub(crate) image: String,
+    /// The Dockerfile in the container that it is made from.
+    pub(crate) built_from: Option<String>,
+    pub(crate) entrypoint: Option<String>,
+    pub(crate) args: Option<Vec<String>>,
+    /// Names of variables that it gets.
+    pub(crate) names: Vec<String>,
 }
 
 #[cfg(test)]

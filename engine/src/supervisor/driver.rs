@@ -284,7 +284,7 @@ impl Driver {
         plan: &Plan,
         phase: PhaseType,
     ) -> Result<PhaseOutcome, Interrupt> {
-        session.call(self, Verb::Log(vec![format!("Entering phase {}", phase.name())])).await?;
+        session.tell(self, vec![format!("Entering phase {}", phase.name())]);
         let Some(planned) = plan.phases.iter().find(|planned| planned.phase == phase) else {
             return Ok(PhaseOutcome::Succeeded);
         };
@@ -365,6 +365,11 @@ impl Driver {
     pub(super) const fn take_request_id(&mut self) -> u64 {
         self.next_request += REQUEST_STRIDE;
         self.next_request
+    }
+
+    /// The id that the next request will have.
+    pub(super) const fn upcoming_request_id(&self) -> u64 {
+        self.next_request + REQUEST_STRIDE
     }
 
     /// An id for an order that nobody waits for: after the last request, before the next, and after every order
@@ -474,6 +479,7 @@ impl Driver {
             self.plan_retry(limit);
         }
         let _gone = std::fs::remove_dir_all(self.dir.run());
+        let _gone = std::fs::remove_dir_all(self.dir.companions());
         let last = Event::Build { build: Box::new(self.build.clone()) };
         self.job = None;
         self.keep(&[last])?;

@@ -2,6 +2,7 @@
 
 mod bucket_cache;
 mod caching;
+mod companions;
 mod download;
 mod driver;
 mod outgoing;
@@ -179,6 +180,11 @@ impl Supervisor {
     pub fn with_actions(mut self, actions: Arc<dyn ActionSource>) -> Self {
         self.actions = actions;
         self
+    }
+
+    /// Where the actions of steps come from.
+    pub fn actions(&self) -> Arc<dyn ActionSource> {
+        Arc::clone(&self.actions)
     }
 
     /// Tells this function how placing goes.

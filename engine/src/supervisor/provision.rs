@@ -10,13 +10,14 @@ use super::driver::Driver;
 use super::session::Session;
 use crate::environment::codebuild_variables;
 use crate::event::Event;
-use crate::executor::{Container, ExecutorError, Limits, Network, Progress, RootFs};
+use crate::executor::{Company, Container, ExecutorError, Limits, Network, Progress, RootFs, Tuning};
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, compute};
 use crate::project::VariableType;
+use crate::steps::Asked;
 
 /// Processes and threads of one build.
-const PIDS: u32 = 32_768;
+pub(super) const PIDS: u32 = 32_768;
 /// An agent without a supervisor ends everything after so long.
 const ORPHAN: Duration = Duration::from_secs(600);
 /// Between two samples of resource use.
@@ -51,10 +52,28 @@ impl Driver {
             let message = format!("the root `{root}` is this machine's own, which this build may not see");
             return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
         }
+        let own = match self.request.job.as_ref().and_then(|job| job.container.as_ref()) {
+            None => None,
+            Some(container) => match Asked::read(container) {
+                Ok(asked) => Some((asked, container.registry_login())),
+                Err(message) => {
+                    let message = format!("`container`: {message}");
+                    return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
+                }
+            },
+        };
+        let (own, registry_login) = own.unwrap_or_default();
+        let has_steps = plan.phases.iter().any(|phase| !phase.steps.is_empty());
+        let mut mounts = self.cache_mounts(plan)?;
+        if has_steps {
+            mounts.push(self.companions_mount()?);
+        }
+        let hosts = self.names_of_companions(&own);
+        let limits = own.limits(limits);
         let container = Container {
             attempt: self.build.id.uuid().to_owned(),
             root,
-            registry_login: None,
+            registry_login,
             limits,
             privileged: self.build.environment.privileged_mode,
             engine_socket: self.request.grants.engine_socket,
@@ -64,19 +83,13 @@ impl Driver {
             },
             run_dir: self.dir.run(),
             agent: self.supervisor.agent.clone(),
-            mounts: self.cache_mounts(plan)?,
+            mounts,
+            tuning: Tuning { hosts, ..own.tuning },
+            company: if has_steps { Company::Expected } else { Company::Alone },
         };
         self.recorder.line("Waiting for agent ping")?;
         let executor = Arc::clone(&self.supervisor.executor);
-        let (on_progress, id) = (Arc::clone(&self.supervisor.on_progress), self.build.id.clone());
-        let recorder = Arc::clone(&self.recorder);
-        let report = move |progress| match progress {
-            Progress::Warning(message) => {
-                // A journal that is broken says so at the next step.
-                let _unsaid = recorder.event(&Event::Warning { message }, None);
-            }
-            progress => on_progress(&id, progress),
-        };
+        let report = self.report();
         // The agent dials as soon as it runs, so the line is open before.
         let line = Session::listen(self)?;
         match self.interruptible(executor.place(&container, &report)).await {
@@ -91,6 +104,19 @@ impl Driver {
                 let _left_to_next_sweep = executor.sweep(&move |other| other != attempt).await;
                 Ok(Err(outcome))
             }
+        }
+    }
+
+    /// Tells how placing goes.
+    pub(super) fn report(&self) -> impl Fn(Progress) + Send + Sync + use<> {
+        let (on_progress, id) = (Arc::clone(&self.supervisor.on_progress), self.build.id.clone());
+        let recorder = Arc::clone(&self.recorder);
+        move |progress| match progress {
+            Progress::Warning(message) => {
+                // A journal that is broken says so at the next step.
+                let _unsaid = recorder.event(&Event::Warning { message }, None);
+            }
+            progress => on_progress(&id, progress),
         }
     }
 

@@ -58,7 +58,7 @@ enum Shield {
 
 pub(super) struct Session {
     pub(super) link: Link,
-    placement: Placement,
+    pub(super) placement: Placement,
     ended: JoinHandle<Result<ContainerEnd, ExecutorError>>,
     /// Answers of the current phase that a dead supervisor got already.
     replies: HashMap<u64, Result<Reply, String>>,
@@ -112,6 +112,15 @@ impl Session {
         self.call_as(driver, id, verb).await
     }
 
+    /// Asks the agent to write these lines and waits for nothing: it does one thing after the other, so that they
+    /// stand before whatever it is asked for next.
+    pub(super) fn tell(&mut self, driver: &mut Driver, lines: Vec<String>) {
+        let id = driver.take_request_id();
+        if self.replies.remove(&id).is_none() {
+            self.link.send(Request { id, verb: Verb::Log(lines) });
+        }
+    }
+
     /// [`Self::call`] under an id that was taken before, for requests that come with a blob.
     pub(super) async fn call_as(
         &mut self,
@@ -144,6 +153,11 @@ impl Session {
     /// Whether a dead supervisor saw this request through: a later one, which is no repetition of it, was answered.
     pub(super) fn was_followed(&self, id: u64) -> bool {
         self.replies.keys().any(|other| *other >= id + REQUEST_STRIDE)
+    }
+
+    /// Whether a dead supervisor got the answer to this request.
+    pub(super) fn is_answered(&self, id: u64) -> bool {
+        self.replies.contains_key(&id)
     }
 
     /// Forgets an answer that cannot be used, so that the request is made anew under a later id.

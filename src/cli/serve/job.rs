@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use runspan_actions::message::{self, Hidden, Job, StepInfo, StepKind};
+use runspan_actions::message::{self, Container, Hidden, Job, StepInfo, StepKind};
 use runspan_agent_protocol::{Secret, Variable};
 use runspan_buildspec::{Comments, write};
 use runspan_engine::RootFs;
 use runspan_engine::project::{Project, ProjectSource, SourceType, project_name_from};
 use runspan_engine::request::{BuildRequest, BuildspecChoice, Grants};
-use runspan_engine::steps::{ActionArchive, Defaults as StepDefaults, JobContexts};
+use runspan_engine::steps::{Defaults as StepDefaults, JobContainer, JobContexts};
 use runspan_github::{ENVIRONMENT_URL, FoundAction, JobMessage, Outline, OutlinedStep};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::actions::archive;
+use super::hosting::{Hosting, inside};
 use super::workshop::Defaults;
 
 /// A job may run as long as CodeBuild lets any build run; GitHub ends it sooner by itself.
@@ -51,13 +53,8 @@ pub(super) fn with_actions(
     token: Option<Secret>,
 ) {
     if let Some(contexts) = &mut request.job {
-        contexts.actions = found
-            .into_iter()
-            .map(|(key, action)| {
-                let FoundAction { sha, url, token: own } = action;
-                (key, ActionArchive { sha, url, token: own.or_else(|| token.clone()) })
-            })
-            .collect();
+        contexts.actions =
+            found.into_iter().map(|(key, found)| (key, archive(found, token.as_ref()))).collect();
     }
 }
 
@@ -91,12 +88,10 @@ pub(super) fn request(
     runner: &str,
     initiator: &str,
     defaults: &Defaults,
+    hosting: Hosting,
 ) -> Result<BuildRequest, String> {
-    if let Some((alias, _)) = job.services.first() {
-        return Err(format!(
-            "the job's service `{alias}` cannot be started: this runner has no service containers yet"
-        ));
-    }
+    let Hosting { project, image: of_label, compute_type, around } = hosting;
+    let of_project = project.as_ref().and_then(|project| project.environment.image.clone());
     let image = match &job.container {
         // A workflow must not choose this machine's own files for a root.
         Some(container) if RootFs::named(&container.image).is_local() => {
@@ -104,22 +99,30 @@ pub(super) fn request(
         }
         Some(container) => container.image.clone(),
         // This machine's own root is for whoever runs it to give.
-        None => defaults.image.clone().ok_or(
+        None => of_label.clone().or(of_project.clone()).or_else(|| defaults.image.clone()).ok_or(
             "the job has no `container:`, and its runner no image for such jobs; `runspan serve --image IMAGE` gives it \
              one, `--image host` this machine's own root",
         )?,
     };
+    // Nor must its labels.
+    if let Some(label) = of_label.filter(|label| RootFs::named(label).is_local()) {
+        return Err(format!("the label `image:custom-linux-{label}` is no image; name one of a registry"));
+    }
     let local_roots = job.container.is_none();
     let repository = job.contexts.text("github", "repository").unwrap_or_default();
     let mut buildspec = job.buildspec.clone();
-    if let Some(container) = &job.container {
-        buildspec.env.variables.extend(container.env.iter().cloned());
-    }
+    buildspec.env.variables.extend(container_env(job, false));
+    let buildspec = inside(buildspec, around);
+    let project = project.unwrap_or_else(|| Project {
+        name: Some(project_name_from(&repository.replace('/', "-"))),
+        ..Project::default()
+    });
     let mut request = BuildRequest {
-        project: Project {
-            name: Some(project_name_from(&repository.replace('/', "-"))),
-            ..Project::default()
-        },
+        // The project's own limit holds for its jobs.
+        timeout_seconds: project.timeout_in_minutes.is_none().then_some(LONGEST),
+        compute_type,
+        // Its source and artifacts are of builds of its own.
+        project: Project { source: None, artifacts: None, secondary_artifacts: Vec::new(), ..project },
         source: ProjectSource { kind: SourceType::NoSource, ..ProjectSource::default() },
         source_version: job.contexts.text("github", "sha"),
         buildspec: Some(BuildspecChoice::Inline(write(&buildspec, &Comments::default()))),
@@ -131,7 +134,6 @@ pub(super) fn request(
             host_network: defaults.host_network,
             ..Grants::default()
         },
-        timeout_seconds: Some(LONGEST),
         initiator: initiator.to_owned(),
         cache_dir: defaults.cache_dir.clone(),
         job: Some(contexts(job, runner)),
@@ -150,6 +152,33 @@ pub(super) fn reveal(job: &Job, request: &mut BuildRequest) {
     if let Some(contexts) = &mut request.job {
         contexts.secrets = variables(&job.secrets);
         contexts.action_variables = variables(&job.service_variables);
+        contexts.container = job.container.as_ref().map(container);
+        contexts.services =
+            job.services.iter().map(|(name, service)| (name.clone(), container(service))).collect();
+    }
+    request.secrets = container_env(job, true).map(|(name, value)| Variable::new(name, value)).collect();
+}
+
+/// `env` of the job's container, as far as it holds secrets, which must not stand in a build's record, or does not.
+fn container_env(job: &Job, secret: bool) -> impl Iterator<Item = (String, String)> {
+    let holds_one = |value: &str| job.masks.iter().any(|mask| value.contains(mask.reveal()));
+    let env = job.container.iter().flat_map(|container| &container.env);
+    env.filter(move |(_, value)| holds_one(value) == secret).cloned()
+}
+
+fn container(asked: &Container) -> JobContainer {
+    JobContainer {
+        image: asked.image.clone(),
+        env: asked.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
+        options: asked.options.clone(),
+        ports: asked.ports.clone(),
+        volumes: asked.volumes.clone(),
+        entrypoint: asked.entrypoint.clone(),
+        command: asked.command.clone(),
+        login: asked
+            .credentials
+            .as_ref()
+            .map(|login| (login.username.clone(), Secret::new(login.password.reveal()))),
     }
 }
 

@@ -1,8 +1,11 @@
 //! `runspan serve`: the jobs of every host, until it is told to end.
 
+mod actions;
 mod api;
 mod feed;
+mod hosting;
 mod job;
+mod labels;
 mod workshop;
 
 use std::sync::Arc;

@@ -9,7 +9,9 @@ use runspan_engine::journal::Journal;
 use runspan_engine::{BuildHandle, Control, EngineError, Supervisor};
 use runspan_github::{GitHubError, JobMessage, Launch, Registration, Stop, Work, Workshop};
 
+use super::actions::OfJob;
 use super::feed::feed;
+use super::hosting::Hosting;
 use super::job;
 use crate::cli::watch::Session;
 
@@ -56,7 +58,7 @@ impl Builder {
     ) -> Result<Work, String> {
         let stored = self.journal.find(build).map_err(|error| error.to_string())?;
         let has_run = stored.is_none_or(|stored| stored.build.build_complete || stored.placement.is_some());
-        match self.supervisor.attach_with(build, |request| job::reveal(job, request)) {
+        match self.supervisor_for(job, message).attach_with(build, |request| job::reveal(job, request)) {
             // It had no container, so that there is nothing to be adopted and it ends at once.
             Ok(handle) if !has_run => {
                 let _ended = handle.outcome.await;
@@ -78,12 +80,24 @@ impl Builder {
     }
 
     async fn begin(&self, job: &Job, runner: &Registration, message: &JobMessage) -> Result<Work, String> {
-        let mut request = job::request(job, &runner.name, &initiator(runner, message), &self.defaults)?;
+        let hosting = Hosting::of(job, runner, &self.journal).await?;
+        let mut request =
+            job::request(job, &runner.name, &initiator(runner, message), &self.defaults, hosting)?;
         let found =
             self.launch.resolve(message, &job::actions(job)).await.map_err(|error| error.to_string())?;
         job::with_actions(&mut request, found, job::token(job));
-        let handle = self.supervisor.start(request).map_err(|error| error.to_string())?;
+        let handle = self.supervisor_for(job, message).start(request).map_err(|error| error.to_string())?;
         Ok(self.work(handle, job))
+    }
+
+    /// A supervisor that asks for actions in the name of the job.
+    fn supervisor_for(&self, job: &Job, message: &JobMessage) -> Supervisor {
+        self.supervisor.clone().with_actions(Arc::new(OfJob {
+            launch: self.launch.clone(),
+            message: message.clone(),
+            token: job::token(job),
+            source: self.supervisor.actions(),
+        }))
     }
 
     fn work(&self, handle: BuildHandle, job: &Job) -> Work {

@@ -8,7 +8,9 @@ use std::{
 
 use bollard::Docker;
 use runspan_docker::DockerExecutor;
-use runspan_engine::{Container, Executor, ExecutorError, Limits, Network, Placement, RootFs};
+use runspan_engine::{
+    Company, Container, Executor, ExecutorError, Limits, Network, Placement, RootFs, Tuning,
+};
 use tempfile::TempDir;
 
 pub(crate) const BUSYBOX: &str = "runspan-test/busybox";
@@ -67,6 +69,8 @@ impl Case {
             run_dir,
             agent,
             mounts: Vec::new(),
+            tuning: Tuning::default(),
+            company: Company::Alone,
         };
         Self { asked, dir }
     }

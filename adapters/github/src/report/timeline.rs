@@ -195,7 +195,9 @@ impl Timeline {
         let index = self.steps.len();
         let of = self.steps.get(step.index as usize);
         let (kind, action) = of.map(|of| (of.kind.clone(), of.action.clone())).unwrap_or_default();
-        let id = of.map_or(Uuid::nil(), |of| Uuid::from_u128(of.id.as_u128() ^ (u128::from(stage) + 1)));
+        // What is no step's, as the starting of services, is the job's.
+        let of_id = of.map_or(self.complete.id, |of| of.id);
+        let id = Uuid::from_u128(of_id.as_u128() ^ (u128::from(stage) + 4));
         // As GitHub numbers them: behind as many places as the job has steps.
         let number = (self.own + index + 2) as u32;
         self.steps.push(Record {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use runspan_agent_protocol::{HealthChange, HealthChoice, health_command};
 use serde::Deserialize;
 
 use super::digest::Digest;
@@ -159,6 +160,17 @@ impl Configuration {
             working_dir: Option<String>,
             entrypoint: Option<Vec<String>>,
             cmd: Option<Vec<String>>,
+            healthcheck: Option<HealthCheck>,
+        }
+        /// Times are in nanoseconds.
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "PascalCase", default)]
+        struct HealthCheck {
+            test: Vec<String>,
+            interval: u64,
+            timeout: u64,
+            start_period: u64,
+            retries: u32,
         }
         let raw: Raw =
             serde_json::from_slice(text).map_err(|error| format!("its configuration is none: {error}"))?;
@@ -170,6 +182,17 @@ impl Configuration {
                 working_dir: process.working_dir.unwrap_or_default(),
                 entrypoint: process.entrypoint.unwrap_or_default(),
                 cmd: process.cmd.unwrap_or_default(),
+                health: process.healthcheck.and_then(|check| {
+                    let of = |nanoseconds: u64| Some(nanoseconds / 1_000_000);
+                    let change = HealthChange {
+                        command: Some(health_command(check.test)?),
+                        interval_ms: of(check.interval),
+                        timeout_ms: of(check.timeout),
+                        start_period_ms: of(check.start_period),
+                        retries: Some(check.retries),
+                    };
+                    HealthChoice::Changed(change).settled(None)
+                }),
             },
             diff_ids: raw.rootfs.diff_ids,
         })

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use runspan_agent_protocol::Health;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub struct ImageConfig {
     pub entrypoint: Vec<String>,
     /// `CMD`.
     pub cmd: Vec<String>,
+    /// `HEALTHCHECK`.
+    pub health: Option<Health>,
 }
 
 /// A name of an image.

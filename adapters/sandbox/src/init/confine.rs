@@ -26,18 +26,28 @@ const KEPT: CapabilitySet = CapabilitySet::AUDIT_WRITE
 const OPEN_FILES: u64 = 1 << 20;
 
 /// Gives up every capability but those kept, for good, and the way to new ones.
-pub(super) fn capabilities() -> io::Result<()> {
+pub(super) fn capabilities(dropped: &[String]) -> io::Result<()> {
     clear_ambient_capability_set()?;
-    for capability in CapabilitySet::all().difference(KEPT).iter() {
+    let kept = dropped.iter().fold(KEPT, |kept, name| kept.difference(named(name)));
+    for capability in CapabilitySet::all().difference(kept).iter() {
         match remove_capability_from_bounding_set(capability) {
             // One that this kernel does not have.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let sets = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets)?;
     Ok(set_no_new_privs(true)?)
+}
+
+/// As container engines call them.
+fn named(name: &str) -> CapabilitySet {
+    let name = name.to_ascii_uppercase();
+    match name.trim_start_matches("CAP_") {
+        "ALL" => CapabilitySet::all(),
+        name => CapabilitySet::from_name(name).unwrap_or(CapabilitySet::empty()),
+    }
 }
 
 /// As many descriptors as may be had; no core files, as the machine could have them piped to a program of its own; and

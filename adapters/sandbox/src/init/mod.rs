@@ -26,10 +26,10 @@ use std::process::ExitCode;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, pidfd_open, setsid, umask, waitpid};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use serde::de::DeserializeOwned;
 
-use crate::spec::{Go, Ids, Report, Spec};
+use crate::spec::{Go, Ids, Network, Report, Spec};
 use crate::state::EXIT_FILE;
 use fault::{Fault, Result, To as _};
 
@@ -80,17 +80,27 @@ fn namespaces(spec: &Spec) -> Result<()> {
         sys::unshare(UnshareFlags::NEWUSER).to(|| "make a user namespace".into())?;
         users::map_self(uid, gid)?;
     }
+    if let Network::Of(process) = spec.network {
+        join_network(process).to(|| "join the network of the build".into())?;
+    }
     let mut others = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    if spec.own_network {
+    if spec.network == Network::Own {
         others |= UnshareFlags::NEWNET;
     }
     sys::unshare(others).to(|| "make namespaces".into())?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .to(|| "keep mounts to itself".into())?;
-    if spec.own_network {
+    if spec.network == Network::Own {
         loopback::up().to(|| "start the loopback interface".into())?;
+        // As container engines do: the right to serve on low ports is no good in a namespace of the machine's own users.
+        let _some_kernels_lack_it = std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
     }
-    rustix::system::sethostname(hostname(&spec.attempt).as_bytes()).to(|| "set the host's name".into())
+    rustix::system::sethostname(spec.hostname.as_bytes()).to(|| "set the host's name".into())
+}
+
+fn join_network(process: i32) -> io::Result<()> {
+    let namespace = File::open(format!("/proc/{process}/ns/net"))?;
+    Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
 /// As Docker does it: the first characters of the id.

@@ -113,8 +113,11 @@ impl NewRoot {
 
     /// Names of hosts and of those who know them.
     pub(super) fn settings(&self, spec: &Spec, resolv_conf: Option<&str>) -> Result<()> {
-        let name = super::hostname(&spec.attempt);
-        let hosts = format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        let name = &spec.hostname;
+        let mut hosts = format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        for (name, address) in &spec.hosts {
+            hosts.push_str(&format!("{address}\t{name}\n"));
+        }
         let hostname = format!("{name}\n");
         let files = [
             ("hosts", Some(hosts.as_str())),

@@ -18,7 +18,7 @@ use rustix::thread::{
 };
 use std::os::fd::AsFd as _;
 
-use crate::spec::{Ids, Spec};
+use crate::spec::{Ids, Network, Spec};
 
 use super::fault::{Fault, Result, To as _};
 use super::mounting::{HARMLESS, attach, filesystem, view_of};
@@ -73,8 +73,8 @@ fn prepare(spec: &Spec, made: &Made, first: &OwnedFd) -> Result<Command> {
     let _leader = setsid();
     become_root(made).to(|| "become root inside".into())?;
     confine::limits(spec.processes).to(|| "limit resources".into())?;
-    confine::capabilities().to(|| "give up capabilities".into())?;
-    if !spec.own_network {
+    confine::capabilities(&spec.dropped).to(|| "give up capabilities".into())?;
+    if spec.network == Network::Machine {
         // From Linux 6.12 on; before, services that listen there can be talked to, as those on ports can.
         let _old_kernel = sys::scope_sockets();
     }
@@ -82,7 +82,7 @@ fn prepare(spec: &Spec, made: &Made, first: &OwnedFd) -> Result<Command> {
     die_with(first).to(|| "die with the first process".into())?;
     let mut agent = Command::new(layout::AGENT);
     agent
-        .args(["--attempt", &spec.attempt])
+        .args(&spec.arguments)
         .env_clear()
         .envs(spec.environment.iter().map(|(name, value)| (name, value)))
         .current_dir("/")

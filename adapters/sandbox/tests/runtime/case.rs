@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use runspan_engine::{
-    Container, ContainerEnd, Executor, ExecutorError, Limits, Network, NetworkError, Placement, RootFs,
+    Company, Container, ContainerEnd, Executor, ExecutorError, Limits, Network, NetworkError, Placement,
+    RootFs, Tuning,
 };
 use runspan_sandbox::image::Settings;
 use runspan_sandbox::{SandboxExecutor, WarmUp};
@@ -41,6 +42,8 @@ impl Case {
             run_dir,
             agent,
             mounts: Vec::new(),
+            tuning: Tuning::default(),
+            company: Company::Alone,
         };
         Self { asked, dir }
     }

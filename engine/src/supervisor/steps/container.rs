@@ -1,73 +1,21 @@
-//! Actions that are containers: run by the container engine that the build itself has.
+//! Actions that are containers: each runs beside the build's own, with its files and its network.
+
+use std::fs::File;
+use std::io::{self, Read};
 
 use indexmap::IndexMap;
+use runspan_agent_protocol::{
+    Collect, CollectLog, CompanionProcess, ORDER_VARIABLE, Order, Packaging, Variable, layout,
+};
 use runspan_expressions::Value;
 
-use super::load::Loaded;
-use super::process::Process;
+use super::load::{Loaded, ended_early};
+use super::process::{Finished, Process};
 use super::run::{Done, Running};
 use super::{Frame, Steps, Stop};
-use crate::steps::{DockerAction, Post, PostWork, shell, words};
-
-/// What is run before anything else: a build without an engine of its own hears what to do.
-const NEEDS_ENGINE: &str = "\
-if ! docker version >/dev/null 2>&1; then
-  echo '::error::This step runs a container, and the build has no container engine: use an image with Docker in it and start its daemon in an earlier step (`--executor docker --privileged`); the sandbox has none'
-  exit 1
-fi
-";
-
-/// A container of an action.
-struct Run {
-    image: String,
-    /// Made from this Dockerfile in this directory.
-    built_from: Option<(String, String)>,
-    entrypoint: Option<String>,
-    args: Vec<String>,
-    /// Names of variables that it gets.
-    names: Vec<String>,
-}
-
-impl Run {
-    fn script(&self) -> String {
-        let mut script = NEEDS_ENGINE.to_owned();
-        if let Some((dockerfile, directory)) = &self.built_from {
-            script.push_str(&format!(
-                "docker build -t {} -f {} {} || exit 1\n",
-                quoted(&self.image),
-                quoted(&format!("{directory}/{dockerfile}")),
-                quoted(directory)
-            ));
-        }
-        script.push_str("docker run --rm --workdir /github/workspace");
-        for name in &self.names {
-            script.push_str(&format!(" -e {}", quoted(name)));
-        }
-        for file in ["GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"] {
-            script.push_str(&format!(" -e {file}=\"/github/file_commands/${{{file}##*/}}\""));
-        }
-        script.push_str(
-            " -e HOME=/github/home -e GITHUB_WORKSPACE=/github/workspace -e RUNNER_TEMP=/github/runner_temp \
-             -e GITHUB_EVENT_PATH=/github/workflow/event.json -e GITHUB_ACTIONS=true -e CI=true \
-             -v \"$GITHUB_WORKSPACE\":/github/workspace -v \"$RUNNER_TEMP\":/github/runner_temp \
-             -v \"$RUNNER_TEMP/_github_home\":/github/home -v \"$RUNNER_TEMP/_github_workflow\":/github/workflow \
-             -v \"$RUNNER_TEMP/_runner_file_commands\":/github/file_commands",
-        );
-        if let Some(entrypoint) = &self.entrypoint {
-            script.push_str(&format!(" --entrypoint {}", quoted(entrypoint)));
-        }
-        script.push_str(&format!(" {}", quoted(&self.image)));
-        for argument in &self.args {
-            script.push_str(&format!(" {}", quoted(argument)));
-        }
-        script.push('\n');
-        script
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
+use crate::executor::{RootFs, Tuning};
+use crate::steps::{Asked, ContainerRun, DockerAction, Post, PostWork, words};
+use crate::supervisor::companions::Companion;
 
 impl Steps<'_> {
     /// `uses: docker://image`.
@@ -82,14 +30,14 @@ impl Steps<'_> {
             .iter()
             .map(|(name, value)| (format!("INPUT_{}", name.replace(' ', "_").to_uppercase()), value.clone()));
         let inputs: Vec<(String, String)> = inputs.collect();
-        let run = Run {
+        let run = ContainerRun {
             image: image.to_owned(),
             built_from: None,
             entrypoint: given.get("entrypoint").cloned(),
-            args: given.get("args").map(|args| words(args)).unwrap_or_default(),
+            args: given.get("args").map(|args| words(args)),
             names: self.names(running, &inputs),
         };
-        self.container(frame, running, &running.name, run.script(), inputs).await
+        self.container(frame, running, &running.name, &run, inputs).await
     }
 
     /// An action with `using: docker`.
@@ -114,14 +62,13 @@ impl Steps<'_> {
             action: frame.action.clone(),
             deadline: running.deadline,
         };
-        let mut args = Vec::new();
-        match inputs.get("args") {
-            Some(own) => args = words(own),
-            None => {
-                for text in &docker.args {
-                    args.push(self.text(&inner, &running.env, text).await?);
-                }
+        let mut args = inputs.get("args").map(|own| words(own));
+        if args.is_none() && !docker.args.is_empty() {
+            let mut evaluated = Vec::new();
+            for text in &docker.args {
+                evaluated.push(self.text(&inner, &running.env, text).await?);
             }
+            args = Some(evaluated);
         }
         for (name, text) in &docker.env {
             let value = self.text(&inner, &running.env, text).await?;
@@ -130,23 +77,22 @@ impl Steps<'_> {
         let (image, built_from) = match docker.image.strip_prefix("docker://") {
             Some(image) => (image.to_owned(), None),
             None => {
-                let build = self.driver.build.id.uuid();
-                let image = format!("runspan-action:{build}-{}", frame.id.index);
-                (image, Some((docker.image.clone(), loaded.directory.clone())))
+                let path = format!("{}/{}", loaded.directory, docker.image);
+                (self.built_name(&path), Some(path))
             }
         };
         let names = self.names(running, &environment);
-        let run = |entrypoint: &Option<String>, args: Vec<String>| Run {
+        let run = |entrypoint: Option<String>| ContainerRun {
             image: image.clone(),
             built_from: built_from.clone(),
-            entrypoint: entrypoint.clone(),
-            args,
+            entrypoint,
+            args: args.clone(),
             names: names.clone(),
         };
         if let Some(pre) = &docker.pre_entrypoint {
-            let script = run(&Some(pre.clone()), args.clone()).script();
             let title = format!("Pre {}", running.name);
-            let done = self.container(frame, running, &title, script, environment.clone()).await?;
+            let pre = run(Some(pre.clone()));
+            let done = self.container(frame, running, &title, &pre, environment.clone()).await?;
             if done.reason.is_some() {
                 return Ok(done);
             }
@@ -156,14 +102,13 @@ impl Steps<'_> {
                 index: frame.id.index,
                 name: running.name.clone(),
                 condition: docker.post_if.clone(),
-                work: PostWork::Container { script: run(&Some(post.clone()), args.clone()).script() },
+                work: PostWork::Container(run(Some(post.clone()))),
                 environment: environment.clone(),
                 state: Vec::new(),
             });
         }
-        let entrypoint = inputs.get("entrypoint").cloned().or_else(|| docker.entrypoint.clone());
-        let script = run(&entrypoint, args).script();
-        self.container(frame, running, &running.name, script, environment).await
+        let main = run(inputs.get("entrypoint").cloned().or_else(|| docker.entrypoint.clone()));
+        self.container(frame, running, &running.name, &main, environment).await
     }
 
     /// Names of all variables that a container is to see.
@@ -174,7 +119,12 @@ impl Steps<'_> {
             self.fixed.runner().into_iter().map(|(name, _)| format!("RUNNER_{}", name.to_uppercase()));
         let own = running.env.keys().cloned().chain(environment.iter().map(|(name, _)| name.clone()));
         let services = self.contexts.action_variables.iter().map(|variable| variable.name.clone());
-        let mut names: Vec<String> = own.chain(github).chain(runner).chain(services).collect();
+        let files = ["ENV", "PATH", "OUTPUT", "STATE", "STEP_SUMMARY"].map(|name| format!("GITHUB_{name}"));
+        let always = ["CI".to_owned(), "GITHUB_ACTIONS".to_owned()];
+        let mut names: Vec<String> =
+            own.chain(github).chain(runner).chain(services).chain(files).chain(always).collect();
+        // Theirs is another.
+        names.retain(|name| name != "HOME");
         names.sort();
         names.dedup();
         names
@@ -185,84 +135,130 @@ impl Steps<'_> {
         frame: &Frame,
         running: &Running,
         title: &str,
-        script: String,
+        run: &ContainerRun,
         environment: Vec<(String, String)>,
     ) -> Result<Done, Stop> {
-        let shelled = shell(Some("sh"), &script).map_err(Stop::Fault)?;
+        let finished = self.run_beside(frame, running, title, run, environment).await?;
+        Ok(Done::of(finished.report.outputs, finished.failure))
+    }
+
+    /// Runs a process in a container of its own, which is gone afterwards.
+    pub(super) async fn run_beside(
+        &mut self,
+        frame: &Frame,
+        running: &Running,
+        title: &str,
+        run: &ContainerRun,
+        environment: Vec<(String, String)>,
+    ) -> Result<Finished, Stop> {
+        self.job.containers += 1;
+        let companion = format!("a{}", self.job.containers);
+        let root = self.root_of(run).await?;
+        // One whose end a dead supervisor has heard of is not made anew.
+        if !self.session.is_answered(self.driver.upcoming_request_id()) {
+            let wanted = Companion {
+                name: companion.clone(),
+                root,
+                login: None,
+                limits: self.driver.limits(),
+                tuning: Tuning {
+                    hosts: self.driver.names_of_companions(&Asked::default()),
+                    ..Tuning::default()
+                },
+                shares_files: true,
+            };
+            let host = self.session.placement.clone();
+            let placed = self.driver.accompany(&host, wanted).await;
+            ended_early(placed)?
+                .map_err(|why| Stop::Fault(format!("Failed to initialize container {}: {why}", run.image)))?;
+            if run.built_from.is_some() && !self.job.images.contains(&run.image) {
+                self.job.images.push(run.image.clone());
+            }
+        }
+        let order = Order::Run { companion: companion.clone(), process: self.process_of(run) };
+        let order = serde_json::to_string(&order).map_err(|error| Stop::Fault(error.to_string()))?;
+        let mut environment = environment;
+        environment.push((ORDER_VARIABLE.to_owned(), order));
         let process = Process {
             title: title.to_owned(),
-            commands: shelled.commands,
-            script: Some(shelled.script),
+            commands: vec![vec![layout::AGENT.into(), "--companions".into()]],
+            script: None,
             environment,
             directory: None,
             deadline: running.deadline,
             may_fail: running.may_fail,
             is_action: true,
         };
-        let finished = self.process(frame, &running.env, process).await?;
-        Ok(Done::of(finished.report.outputs, finished.failure))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_of_an_action_is_text_for_the_shell() {
-        let run = Run {
-            image: "a b".into(),
-            built_from: None,
-            entrypoint: Some("/x y".into()),
-            args: vec!["it's $HOME".into()],
-            names: vec!["INPUT_A-B".into()],
-        };
-        let script = run.script();
-        assert!(script.ends_with(" --entrypoint '/x y' 'a b' 'it'\\''s $HOME'\n"), "{script}");
-        assert!(script.contains(" -e 'INPUT_A-B' "), "{script}");
+        // Of the image's user, not the build's.
+        let run_as = self.run_as.take();
+        let finished = self.process(frame, &running.env, process).await;
+        self.run_as = run_as;
+        self.driver.part_from(&companion).await;
+        finished
     }
 
-    /// What a `docker` in the build is called with.
-    fn called(run: &Run, works: bool) -> (bool, String) {
-        let place = tempfile::tempdir().unwrap();
-        let docker = place.path().join("docker");
-        let text = format!("#!/bin/sh\n{works}; ok=$?\nfor a in \"$@\"; do echo \"<$a>\"; done\nexit $ok\n");
-        std::fs::write(&docker, text).unwrap();
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&docker, executable).unwrap();
-        let output = std::process::Command::new("sh")
-            .args(["-ec", &run.script()])
-            .env("PATH", format!("{}:/usr/bin:/bin", place.path().display()))
-            .envs([
-                ("GITHUB_OUTPUT", "/t/_runner_file_commands/set_output_7"),
-                ("GITHUB_WORKSPACE", "/s r c"),
-            ])
-            .output()
-            .unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).replace('\n', ""))
-    }
-
-    #[test]
-    fn an_engine_is_called_as_github_calls_it() {
-        let run = Run {
-            image: "runspan-action:b-1".into(),
-            built_from: Some(("Dockerfile".into(), "/a/b".into())),
-            entrypoint: None,
-            args: vec!["x y".into(), String::new()],
-            names: vec!["INPUT_WHO".into()],
-        };
-        let (ended_well, calls) = called(&run, true);
-        assert!(ended_well, "{calls}");
-        for part in [
-            "<build><-t><runspan-action:b-1><-f></a/b/Dockerfile></a/b>",
-            "<run><--rm><--workdir></github/workspace><-e><INPUT_WHO>",
-            "<-e><GITHUB_OUTPUT=/github/file_commands/set_output_7>",
-            "<-v></s r c:/github/workspace>",
-            "<runspan-action:b-1><x y><>",
-        ] {
-            assert!(calls.contains(part), "{part} is not in {calls}");
+    /// What runs in the container, which sees the build's files where GitHub's containers see them.
+    fn process_of(&self, run: &ContainerRun) -> CompanionProcess {
+        let temp = layout::STEPS_TEMP;
+        let links = [
+            ("/github/workspace", self.driver.dirs.primary.clone()),
+            ("/github/home", format!("{temp}/_github_home")),
+            ("/github/workflow", format!("{temp}/_github_workflow")),
+            ("/github/file_commands", format!("{temp}/_runner_file_commands")),
+            ("/github/runner_temp", temp.to_owned()),
+        ];
+        CompanionProcess {
+            entrypoint: run.entrypoint.as_deref().filter(|text| !text.is_empty()).map(words),
+            arguments: run.args.clone(),
+            environment: vec![Variable::new("HOME", "/github/home")],
+            pass: run.names.clone(),
+            directory: Some("/github/workspace".into()),
+            user: None,
+            links: links.into_iter().map(|(path, target)| (path.to_owned(), target)).collect(),
         }
-        let (ended_well, calls) = called(&run, false);
-        assert!(!ended_well && calls.contains("::error::This step runs a container"), "{calls}");
+    }
+
+    /// A name for what comes of a Dockerfile, the same for the same one.
+    fn built_name(&self, path: &str) -> String {
+        let name: String = path
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
+        let end: String = name.chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
+        format!("runspan-action/{}:{}", self.driver.build.id.uuid(), end.trim_matches('-'))
+    }
+
+    /// The image of a run; that of a Dockerfile is made once.
+    async fn root_of(&mut self, run: &ContainerRun) -> Result<RootFs, Stop> {
+        let Some(path) = run.built_from.as_ref().filter(|_| !self.job.images.contains(&run.image)) else {
+            let root = RootFs::named(&run.image);
+            return match root.is_local() {
+                true => {
+                    Err(Stop::Fault(format!("`docker://{}` is no image; name one of a registry", run.image)))
+                }
+                false => Ok(root),
+            };
+        };
+        let (directory, dockerfile) = path.rsplit_once('/').unwrap_or((".", path));
+        let context = self.driver.dir.root().join(format!("context-{}.tar", self.job.containers));
+        let collect = Collect {
+            base_directory: directory.to_owned(),
+            files: vec!["**/*".into()],
+            exclude: Vec::new(),
+            discard_paths: false,
+            keep_symlinks: true,
+            absolute_names: false,
+            packaging: Packaging::Tar,
+            log: CollectLog::Quiet,
+            search_seconds: 0,
+        };
+        let file = context.clone();
+        let receive =
+            move |from: &mut dyn Read| -> io::Result<u64> { io::copy(from, &mut File::create(file)?) };
+        let (_, received) = self.driver.collect(self.session, collect, receive).await?;
+        if let Some(Err(error)) = received {
+            return Err(Stop::Fault(format!("the files of {path} could not be had: {error}")));
+        }
+        Ok(RootFs::Built { context, dockerfile: dockerfile.to_owned(), name: run.image.clone() })
     }
 }

@@ -2,7 +2,12 @@
 
 use runspan_agent_protocol::layout;
 
-use crate::steps::Architecture;
+use indexmap::IndexMap;
+use serde_json::{Value as Json, json};
+
+use super::services::companion;
+use crate::build::Build;
+use crate::steps::{Architecture, Asked, JobContainer};
 use crate::supervisor::driver::Driver;
 
 /// The file of `github.event`.
@@ -55,4 +60,37 @@ pub(super) fn runner() -> Vec<(&'static str, String)> {
         ("temp", layout::STEPS_TEMP.into()),
         ("tool_cache", layout::STEPS_TOOLS.into()),
     ]
+}
+
+/// `job` with its containers: their names, and where their ports are found.
+pub(super) fn with_containers(
+    job: Json,
+    build: &Build,
+    services: &IndexMap<String, JobContainer>,
+    has_container: bool,
+) -> Json {
+    let network = format!("runspan-{}", build.id.uuid());
+    let mut job = match job {
+        Json::Object(members) => members,
+        _ => serde_json::Map::new(),
+    };
+    if has_container {
+        job.insert("container".into(), json!({ "id": network, "network": network }));
+    }
+    if !services.is_empty() {
+        let of = |(index, (name, container)): (usize, (&String, &JobContainer))| {
+            let ports = Asked::read(container).map(|asked| asked.ports).unwrap_or_default();
+            let ports: serde_json::Map<_, _> = ports
+                .iter()
+                .map(|port| (port.inside.to_string(), Json::from(port.outside.to_string())))
+                .collect();
+            let id = format!("{network}-{}", companion(index));
+            (name.clone(), json!({ "id": id, "network": network, "ports": ports }))
+        };
+        job.insert(
+            "services".into(),
+            services.iter().enumerate().map(of).collect::<serde_json::Map<_, _>>().into(),
+        );
+    }
+    Json::Object(job)
 }

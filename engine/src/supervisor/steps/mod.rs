@@ -14,6 +14,7 @@ mod load;
 mod node;
 mod process;
 mod run;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,14 +26,14 @@ use runspan_agent_protocol::{
 use runspan_buildspec::StepAction;
 use runspan_expressions::{Template, Value};
 
-use self::known::{EVENT_FILE, github, runner};
+use self::known::{EVENT_FILE, github, runner, with_containers};
 use self::load::Loaded;
 use self::node::Machine;
 use super::driver::{Driver, command_failed};
 use super::session::{Interrupt, Session};
 use crate::lifecycle::{PhaseOutcome, next};
 use crate::plan::{Plan, PlannedPhase};
-use crate::steps::{Fixed, Job, JobContexts, JobStatus, Records, Uses, Variables};
+use crate::steps::{Asked, Fixed, Job, JobContexts, JobStatus, Records, Uses, Variables};
 
 /// Why a step goes no further.
 enum Stop {
@@ -143,8 +144,16 @@ impl<'a> Steps<'a> {
         let mut contexts = driver.request.job.clone().unwrap_or_default();
         contexts.secrets.extend(driver.request.secrets.iter().cloned());
         let github = github(driver, from_host);
+        contexts.job =
+            with_containers(contexts.job, &driver.build, &contexts.services, contexts.container.is_some());
+        // What is wrong with it, PROVISIONING has said.
+        let own = contexts.container.as_ref().and_then(|container| Asked::read(container).ok());
+        let own = own.unwrap_or_default();
         let fixed = Fixed::new(&contexts, &github, &runner());
         let mut job = job;
+        if !job.prepared {
+            job.env.extend(own.env);
+        }
         if !driver.is_succeeding() {
             job.status = job.status.max(JobStatus::Failure);
         }
@@ -155,7 +164,7 @@ impl<'a> Steps<'a> {
             from_host,
             fixed,
             job,
-            run_as: planned.run_as.clone(),
+            run_as: planned.run_as.clone().or(own.user),
             pending: Vec::new(),
             carried: BTreeMap::new(),
             loaded: HashMap::new(),
@@ -172,6 +181,7 @@ impl<'a> Steps<'a> {
         if let Err(stop) = self.begin(&root, planned).await {
             return self.not_begun(stop).await;
         }
+        self.start_services().await?;
         self.pre_steps(&mut root, planned).await?;
         for (index, step) in (0..).zip(&planned.steps) {
             root.id = StepId { index, stage: Stage::Main };
@@ -181,6 +191,7 @@ impl<'a> Steps<'a> {
         let mut outcome = self.outcome();
         if self.is_last(plan, planned, &outcome) {
             self.post_steps().await?;
+            self.stop_services().await?;
             outcome = self.outcome();
             self.job_outputs().await?;
             // Nobody asks for them any more, and they may hold secrets.

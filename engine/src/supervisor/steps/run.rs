@@ -128,18 +128,18 @@ impl Steps<'_> {
         let text = match (&step.name, &step.action) {
             (Some(name), _) => name.clone(),
             (None, StepAction::Uses { uses, .. }) => format!("Run {uses}"),
-            (None, StepAction::Run { run, .. }) => {
-                format!("Run {}", run.trim().lines().next().unwrap_or_default().trim_end())
-            }
+            // All of it: an expression may be longer than its first line.
+            (None, StepAction::Run { run, .. }) => format!("Run {}", run.trim()),
         };
+        let first_line = |text: &str| text.lines().next().unwrap_or_default().trim_end().to_owned();
         let env = self.env(frame);
         match self.text(frame, &env, &text).await {
-            Ok(name) => Ok(name.lines().next().unwrap_or_default().to_owned()),
+            Ok(name) => Ok(first_line(&name)),
             // What is wrong with it does not matter when the step is skipped.
-            Err(Stop::Fault(_)) => Ok(text),
+            Err(Stop::Fault(_)) => Ok(first_line(&text)),
             Err(Stop::Interrupt(interrupt)) => {
                 self.cancel(interrupt)?;
-                Ok(text)
+                Ok(first_line(&text))
             }
         }
     }
@@ -264,19 +264,21 @@ impl Steps<'_> {
         }
         self.shield(frame, env, &holds).await?;
         self.pending.push(AgentEvent::StepStarted { step: frame.id, name: name.to_owned() });
-        let (commands, script) = match &post.work {
-            PostWork::Node { version, file } => (vec![vec![self.node(*version).await?, file.clone()]], None),
-            PostWork::Container { script } => {
-                let shelled = shell(Some("sh"), script).map_err(Stop::Fault)?;
-                (shelled.commands, Some(shelled.script))
-            }
-        };
         let mut environment = post.environment.clone();
         environment.extend(super::action::state(&post.state));
+        let commands = match &post.work {
+            PostWork::Node { version, file } => vec![vec![self.node(*version).await?, file.clone()]],
+            PostWork::Container(run) => {
+                let running =
+                    Running { name: name.to_owned(), env: env.clone(), deadline: None, may_fail: false };
+                let finished = self.run_beside(frame, &running, name, run, environment).await?;
+                return Ok(Done::of(Vec::new(), finished.failure));
+            }
+        };
         let process = Process {
             title: name.to_owned(),
             commands,
-            script,
+            script: None,
             environment,
             directory: None,
             deadline: None,

@@ -19,6 +19,10 @@ pub struct Container {
     pub ports: Vec<String>,
     /// `SOURCE:TARGET`.
     pub volumes: Vec<String>,
+    /// Of a service: what it runs in the place of the image's program, as one text.
+    pub entrypoint: Option<String>,
+    /// Of a service: arguments of that, as one text.
+    pub command: Option<String>,
     /// Login for the image's registry.
     pub credentials: Option<Credentials>,
 }
@@ -34,15 +38,27 @@ pub struct Credentials {
 
 /// Reads a container: an image's name, or a mapping.
 pub(super) fn read(token: &Token, known: &Known, place: &str) -> Result<Option<Container>, MessageError> {
-    let value = token
-        .evaluate(known)
-        .map_err(|error| MessageError::Expression { place: place.to_owned(), reason: error.to_string() })?;
-    Ok(of(&value))
+    let (value, plain) = both(token, known, place)?;
+    Ok(of(&value, &plain))
 }
 
-fn of(value: &Value) -> Option<Container> {
+/// The value, and what it is without secrets.
+fn both(token: &Token, known: &Known, place: &str) -> Result<(Value, Value), MessageError> {
+    let evaluate = |known: &Known| {
+        token
+            .evaluate(known)
+            .map_err(|error| MessageError::Expression { place: place.to_owned(), reason: error.to_string() })
+    };
+    let mut public = known.clone();
+    public.insert("secrets", Value::default());
+    Ok((evaluate(known)?, evaluate(&public)?))
+}
+
+/// Only variables and logins may hold secrets, as at GitHub: the rest is written down.
+fn of(value: &Value, plain: &Value) -> Option<Container> {
     let text = |value: &Value| value.to_text().to_string();
-    let Value::Object(object) = value else {
+    let (Value::Object(secret), Value::Object(object)) = (value, plain) else {
+        let value = plain;
         let image = text(value);
         return (!image.is_empty()).then(|| Container { image, ..Container::default() });
     };
@@ -51,7 +67,7 @@ fn of(value: &Value) -> Option<Container> {
         _ => Vec::new(),
     };
     let member = |name: &str| object.get(name).map(text).unwrap_or_default();
-    let credentials = match object.get("credentials") {
+    let credentials = match secret.get("credentials") {
         Some(Value::Object(login)) => Some(Credentials {
             username: login.get("username").map(text).unwrap_or_default(),
             password: Hidden::new(login.get("password").map(text).unwrap_or_default()),
@@ -60,7 +76,7 @@ fn of(value: &Value) -> Option<Container> {
     };
     Some(Container {
         image: member("image"),
-        env: match object.get("env") {
+        env: match secret.get("env") {
             Some(Value::Object(env)) => {
                 env.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()
             }
@@ -69,19 +85,19 @@ fn of(value: &Value) -> Option<Container> {
         options: member("options"),
         ports: list("ports"),
         volumes: list("volumes"),
+        entrypoint: Some(member("entrypoint")).filter(|text| !text.is_empty()),
+        command: Some(member("command")).filter(|text| !text.is_empty()),
         credentials,
     })
 }
 
 /// Reads the services: alias to container.
 pub(super) fn services(token: &Token, known: &Known) -> Result<Vec<(String, Container)>, MessageError> {
-    let value = token
-        .evaluate(known)
-        .map_err(|error| MessageError::Expression { place: "services".into(), reason: error.to_string() })?;
-    let Value::Object(object) = &value else { return Ok(Vec::new()) };
+    let (value, plain) = both(token, known, "services")?;
+    let (Value::Object(object), Value::Object(plain)) = (&value, &plain) else { return Ok(Vec::new()) };
     Ok(object
         .iter()
-        .filter_map(|(alias, value)| Some((alias.to_owned(), of(value)?)))
+        .filter_map(|(alias, value)| Some((alias.to_owned(), of(value, plain.get(alias)?)?)))
         .filter(|(_, container)| !container.image.is_empty())
         .collect())
 }

@@ -1,0 +1,168 @@
+//! A public suite of workflows: those that nektos/act keeps for its own tests, with its table of what must come of each.
+//! They stay outside of this repository: `RUNSPAN_ACT` names a checkout of it, and without one nothing is tested.
+//!
+//! Only rows that need neither a foreign image nor an action of a foreign repository are run. `actions/checkout` is an
+//! empty action that wants a node nobody has, so that runspan checks out itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fake_github::files_of;
+use fake_github::model::{Conclusion, Files, Push};
+
+use crate::github_bench::{Bench, quick};
+
+/// Rows that cannot hold anywhere but in act itself, with the reason.
+const OF_ACT: &[(&str, &str)] = &[
+    ("if-env-act", "it wants the variable ACT, which act alone sets"),
+    ("workflow_call_inputs", "act starts a reusable workflow by itself, GitHub does not"),
+    ("uses-workflow", "the fake runs no reusable workflows"),
+    ("uses-workflow-defaults", "the fake runs no reusable workflows"),
+];
+
+const CHECKOUT: &str = "
+inputs:
+  repository: {default: '${{ github.repository }}'}
+  ref: {}
+  token: {default: '${{ github.token }}'}
+  path: {}
+  submodules: {default: 'false'}
+  fetch-depth: {default: '1'}
+runs: {using: node24, main: none.js}
+";
+
+/// A row of act's table.
+#[derive(Debug)]
+struct Row {
+    directory: PathBuf,
+    name: String,
+    event: String,
+    fails: bool,
+}
+
+fn rows(act: &Path) -> Vec<Row> {
+    let table = std::fs::read_to_string(act.join("pkg/runner/runner_test.go")).unwrap();
+    let table = table.split("func TestRunEvent(").nth(1).unwrap();
+    let table = table.split("for _, table := range tables").next().unwrap();
+    let of_row = |line: &str| {
+        let line = line.trim().strip_prefix('{')?;
+        let (place, rest) = line.split_once(", ")?;
+        let mut texts = rest.split('"').skip(1).step_by(2);
+        let (name, event, error) = (texts.next()?, texts.next()?, texts.next()?);
+        let directory = match place {
+            "workdir" => act.join("pkg/runner/testdata"),
+            place => act.join("pkg/runner").join(place.trim_matches('"')),
+        };
+        Some(Row { directory, name: name.into(), event: event.into(), fails: !error.is_empty() })
+    };
+    table.lines().filter(|line| !line.trim().starts_with("//")).filter_map(of_row).collect()
+}
+
+fn workflows(row: &Row) -> BTreeMap<String, String> {
+    let directory = row.directory.join(&row.name);
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".yml") || name.ends_with(".yaml") {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            // Actions lie beside some of them.
+            if text.contains("jobs:") {
+                found.insert(name, text);
+            }
+        }
+    }
+    found
+}
+
+/// What of the outside a workflow needs.
+fn needs(text: &str) -> Option<String> {
+    let value = |line: &str, key: &str| {
+        let line = line.trim().trim_start_matches("- ");
+        let value = line.strip_prefix(key)?.trim().trim_matches(['"', '\'']);
+        Some(value.to_owned()).filter(|value| !value.is_empty() && !value.starts_with(['{', '#', '$']))
+    };
+    text.lines().find_map(|line| {
+        if line.trim().starts_with('#') {
+            return None;
+        }
+        let uses = value(line, "uses:")
+            .filter(|uses| !uses.starts_with("./") && !uses.starts_with("actions/checkout@"));
+        uses.or_else(|| value(line, "image:")).or_else(|| value(line, "container:"))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn acts_workflows_end_as_its_table_says() {
+    let Some(act) = std::env::var_os("RUNSPAN_ACT").map(PathBuf::from) else {
+        eprintln!("SKIPPED: RUNSPAN_ACT names no checkout of github.com/nektos/act");
+        return;
+    };
+    let only = std::env::var("RUNSPAN_ACT_ONLY").unwrap_or_default();
+    let executor = std::env::var("RUNSPAN_ACT_EXECUTOR").unwrap_or_else(|_| "sandbox".into());
+    let bench = Bench::new(quick()).await;
+    bench.github.change(|github| {
+        for version in ["v2", "v2.0.0", "v3", "v4"] {
+            let checkout = Push::new("actions/checkout", [("action.yml", CHECKOUT)]);
+            github.push(&checkout.to(&format!("refs/tags/{version}"))).unwrap();
+        }
+        let secrets = &mut github.repositories.get_mut("octo/hello").unwrap().secrets;
+        secrets.insert("secret".into(), "keep_it_private".into());
+    });
+    let labels = "ubuntu-latest,ubuntu-20.04,ubuntu-22.04,ubuntu-18.04,linux";
+    bench.register(&["--name", "slot", "--slots", "4", "--labels", labels]);
+    let image = if executor == "docker" { "runspan-test/debian" } else { "host" };
+    let _serving = bench.serve_offline(&["--executor", &executor, "--image", image]);
+    let (mut left_out, mut runs) = (Vec::new(), Vec::new());
+    for row in rows(&act).into_iter().filter(|row| row.name.contains(&only)) {
+        let workflows = workflows(&row);
+        let outside = workflows.values().find_map(|text| needs(text));
+        let of_act = OF_ACT.iter().find(|(name, _)| *name == row.name).map(|(_, why)| (*why).to_owned());
+        if let Some(why) = of_act.or(outside) {
+            left_out.push(format!("{}: {why}", row.name));
+            continue;
+        }
+        let files = files_of(&row.directory).unwrap();
+        let started: Vec<u64> = workflows
+            .iter()
+            .flat_map(|(file, text)| start(&bench, &row, files.clone(), file, text))
+            .collect();
+        runs.push((row, started));
+    }
+    let (mut right, mut wrong) = (0, Vec::new());
+    for (row, started) in &runs {
+        let mut failed = Vec::new();
+        for run in started {
+            if bench.conclusion(*run).await != Conclusion::Success {
+                failed.push(*run);
+            }
+        }
+        if !started.is_empty() && failed.is_empty() != row.fails {
+            right += 1;
+            continue;
+        }
+        let log: String = failed
+            .iter()
+            .flat_map(|run| bench.jobs(*run))
+            .map(|job| format!("{:?}\n{}", job.annotations, bench.log(&job)))
+            .collect();
+        wrong.push(format!("{}: {} of {} runs failed\n{log}", row.name, failed.len(), started.len()));
+    }
+    println!("{right} of {} rows are right\nleft out:\n  {}", runs.len(), left_out.join("\n  "));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn start(bench: &Bench, row: &Row, mut files: Files, file: &str, text: &str) -> Vec<u64> {
+    files.retain(|path, _| !path.starts_with(".github/workflows/"));
+    files.insert(format!(".github/workflows/{file}"), (text.as_bytes().to_vec(), false));
+    let push = Push { files, ..Push::new("octo/hello", [("none", "")]) };
+    bench.github.change(|github| {
+        let (_, runs) = github.push(&push).unwrap();
+        match row.event.as_str() {
+            "push" => runs,
+            _ => github
+                .dispatch("octo/hello", file, "refs/heads/main", &fake_github::Object::new(), "octocat")
+                .into_iter()
+                .collect(),
+        }
+    })
+}
