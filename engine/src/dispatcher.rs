@@ -93,6 +93,11 @@ impl Dispatcher {
         after: Option<&BuildBatch>,
     ) -> Result<BuildId, Refusal> {
         let _begun_alone = self.enter()?;
+        if let Some(token) = &request.idempotency_token
+            && let Some((id, earlier)) = self.journal().batch_by_token(token).map_err(EngineError::from)?
+        {
+            return if earlier == request { Ok(id) } else { Err(Refusal::TokenReused) };
+        }
         let BatchHandle { id, stop, outcome, .. } =
             self.supervisor.open_batch(request, BATCH_WIDTH, after)?;
         let uuid = id.uuid().to_owned();
