@@ -317,6 +317,6 @@ ALL = {
     "check": (check, 5),
     "translate": (translate, 5),
     "github": (lambda _, rounds: github(Row, rounds), 15),
-    "api": (lambda _, rounds: api(Row, rounds), 15),
     "many": (lambda _, rounds: many(Row, rounds), 1),
+    "api": (lambda _, rounds: api(Row, rounds), 15),
 }
