@@ -9,6 +9,7 @@ mod exit_code;
 mod failure;
 mod parallel;
 mod ports;
+mod projects;
 mod translators;
 
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use crate::supervisor::{BuildHandle, Control, EngineError, Supervisor};
 
 /// Builds of one batch that may wait for a slot at once.
 const BATCH_WIDTH: usize = 100;
-/// As with CodeBuild, so many builds for each slot may wait.
+/// As with CodeBuild, so many builds for each slot may wait; a batch counts as one.
 const QUEUE_DEPTH: usize = 5;
 
 /// Why a build is not begun.
@@ -77,9 +77,7 @@ impl Dispatcher {
         {
             return Err(Refusal::ProjectLimit(limit));
         }
-        if self.running.borrow().len() >= self.slots * (QUEUE_DEPTH + 1) {
-            return Err(Refusal::QueueFull(self.slots * QUEUE_DEPTH));
-        }
+        self.room()?;
         Ok(self.hold(self.supervisor.start(request)?))
     }
 
@@ -93,6 +91,12 @@ impl Dispatcher {
         after: Option<&BuildBatch>,
     ) -> Result<BuildId, Refusal> {
         let _begun_alone = self.enter()?;
+        if let Some(token) = &request.idempotency_token
+            && let Some((id, earlier)) = self.journal().batch_by_token(token).map_err(EngineError::from)?
+        {
+            return if earlier == request { Ok(id) } else { Err(Refusal::TokenReused) };
+        }
+        self.room()?;
         let BatchHandle { id, stop, outcome, .. } =
             self.supervisor.open_batch(request, BATCH_WIDTH, after)?;
         let uuid = id.uuid().to_owned();
@@ -181,6 +185,14 @@ impl Dispatcher {
             this.running.send_modify(|running| drop(running.remove(&uuid)));
         });
         id
+    }
+
+    /// Whether another one may run or wait.
+    fn room(&self) -> Result<(), Refusal> {
+        if self.running.borrow().len() >= self.slots * (QUEUE_DEPTH + 1) {
+            return Err(Refusal::QueueFull(self.slots * QUEUE_DEPTH));
+        }
+        Ok(())
     }
 
     fn gate(&self) -> MutexGuard<'_, bool> {

@@ -7,3 +7,4 @@ mod api_bench;
 mod api_clients;
 mod api_faults;
 mod api_service;
+mod api_sources;

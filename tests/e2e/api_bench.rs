@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -76,6 +76,11 @@ pub(crate) fn bench() -> Option<Bench> {
 impl Bench {
     pub(crate) fn state(&self) -> PathBuf {
         self.home.path().join("state")
+    }
+
+    /// The Python that has AWS's clients.
+    pub(crate) fn python(&self) -> &Path {
+        &self.python
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -90,5 +90,17 @@ fn a_failed_build_is_tried_again_and_tokens_are_remembered() {
     let second = bench.ended(&second);
     assert_eq!(second["autoRetryConfig"]["previousAutoRetry"], first["arn"], "{second}");
     assert_eq!(second["autoRetryConfig"]["autoRetryNumber"], 1);
-    assert_eq!(bench.call("list_builds", json!({}))["ids"].as_array().unwrap().len(), 2);
+    let first = bench.build(first["id"].as_str().unwrap());
+    assert_eq!(first["autoRetryConfig"]["nextAutoRetry"], second["arn"], "{first}");
+    bench.call("update_project", json!({ "name": "flaky", "buildBatchConfig": { "serviceRole": "none" } }));
+    let ask = json!({ "projectName": "flaky", "idempotencyToken": "together" });
+    let batch = bench.call("start_build_batch", ask.clone())["buildBatch"]["id"].clone();
+    assert_eq!(bench.call("start_build_batch", ask)["buildBatch"]["id"], batch);
+    let other = json!({ "projectName": "flaky", "idempotencyToken": "together", "imageOverride": "busybox" });
+    bench.refused("start_build_batch", other, "InvalidInputException", "idempotencyToken");
+    assert_eq!(
+        bench.call("list_builds", json!({}))["ids"].as_array().unwrap().len(),
+        2,
+        "nothing else was begun"
+    );
 }

@@ -46,12 +46,7 @@ pub(crate) fn build(build: &Build, request: &BuildRequest, region: &str) -> Resu
     // Ours alone.
     record.remove("reports");
     record.remove("batchIdentifier");
-    record.insert("artifacts".into(), artifact(record.get("artifacts")));
-    if let Some(Value::Array(all)) = record.get_mut("secondaryArtifacts") {
-        for one in all {
-            *one = artifact(Some(one));
-        }
-    }
+    artifacts(&mut record);
     let logs = &build.logs;
     let (group, stream) = (&logs.group_name, &logs.stream_name);
     if let Some(Value::Object(shown)) = record.get_mut("logs") {
@@ -79,15 +74,15 @@ pub(crate) fn batch(batch: &BuildBatch, request: Option<&BuildRequest>) -> Resul
     }
     let arns = batch.reports.iter().filter_map(|report| report.pointer("/report/arn")).cloned();
     record.insert("reportArns".into(), arns.collect());
-    record.insert("artifacts".into(), artifact(record.get("artifacts")));
+    artifacts(&mut record);
     for group in record.get_mut("buildGroups").and_then(Value::as_array_mut).into_iter().flatten() {
         group["priorBuildSummaryList"] = json!([]);
         if let Some(Value::Object(summary)) = group.get_mut("currentBuildSummary") {
-            let made = summary.get("primaryArtifact").and_then(|made| made["location"].as_str());
-            let kind = if made.is_some_and(|place| !place.is_empty()) { "S3" } else { "NO_ARTIFACTS" };
-            let location = made.unwrap_or_default().to_owned();
-            summary.insert("primaryArtifact".into(), json!({ "type": kind, "location": location }));
-            summary.remove("secondaryArtifacts");
+            let primary = resolved(summary.get("primaryArtifact").unwrap_or(&Value::Null));
+            summary.insert("primaryArtifact".into(), primary);
+            if let Some(Value::Array(secondary)) = summary.get_mut("secondaryArtifacts") {
+                secondary.iter_mut().for_each(|made| *made = resolved(made));
+            }
         }
     }
     if let Some(request) = request {
@@ -133,6 +128,24 @@ fn of_request(request: &BuildRequest) -> Map<String, Value> {
     record
 }
 
+/// Makes what a record has of artifacts into CodeBuild's.
+fn artifacts(record: &mut Map<String, Value>) {
+    record.insert("artifacts".into(), artifact(record.get("artifacts")));
+    if let Some(Value::Array(secondary)) = record.get_mut("secondaryArtifacts") {
+        secondary.iter_mut().for_each(|made| *made = artifact(Some(made)));
+    }
+}
+
+/// `ResolvedArtifact`.
+fn resolved(made: &Value) -> Value {
+    let location = made["location"].as_str().unwrap_or_default();
+    let kind = if location.is_empty() { "NO_ARTIFACTS" } else { "S3" };
+    match made["artifactIdentifier"].as_str() {
+        Some(identifier) => json!({ "type": kind, "location": location, "identifier": identifier }),
+        None => json!({ "type": kind, "location": location }),
+    }
+}
+
 /// `BuildArtifacts`, which even a build without any has.
 fn artifact(made: Option<&Value>) -> Value {
     let mut members = made.and_then(Value::as_object).cloned().unwrap_or_default();
@@ -157,5 +170,66 @@ fn members(value: &impl Serialize) -> Result<Map<String, Value>, ApiError> {
         Ok(Value::Object(members)) => Ok(members),
         Ok(other) => Err(ApiError::failure(format!("a record is no structure: {other}"))),
         Err(error) => Err(ApiError::failure(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_shown_as_codebuild_shows_one() {
+        let artifact = |identifier: Value| {
+            json!({ "location": "arn:aws:s3:::b/k", "files": 3, "bytes": 9, "link": "https://x",
+                    "artifactIdentifier": identifier })
+        };
+        let kept: Build = serde_json::from_value(json!({
+            "id": "web:u", "arn": "arn:b", "buildNumber": 7, "startTime": "2026-01-01T00:00:00.25Z",
+            "currentPhase": "BUILD", "buildStatus": "IN_PROGRESS", "projectName": "web",
+            "phases": [{ "phaseType": "SUBMITTED", "startTime": "2026-01-01T00:00:00.25Z" }],
+            "source": { "type": "NO_SOURCE", "buildspec": "2026-01-01T00:00:00Z" },
+            "artifacts": artifact(Value::Null), "secondaryArtifacts": [artifact("two".into())],
+            "cache": {}, "environment": {
+                "type": "LINUX_CONTAINER", "image": "i", "computeType": "c", "privilegedMode": false,
+                "environmentVariables": [
+                    { "name": "A", "value": "project", "type": "PLAINTEXT" },
+                    { "name": "startTime", "value": "2026-01-01T00:00:00Z", "type": "PLAINTEXT" },
+                    { "name": "A", "value": "override", "type": "PLAINTEXT" },
+                ],
+            },
+            "logs": { "groupName": "/aws/codebuild/web", "streamName": "u", "deepLink": "https://x" },
+            "timeoutInMinutes": 60, "queuedTimeoutInMinutes": 480, "buildComplete": false, "initiator": "me",
+            "reports": [{ "ours": true }], "batchIdentifier": "ours",
+            "autoRetryConfig": { "autoRetryLimit": 0, "autoRetryNumber": 0 },
+            "debugSession": { "sessionEnabled": false },
+        }))
+        .unwrap();
+        let shown = build(&kept, &BuildRequest::default(), "us-east-1").unwrap();
+        assert_eq!(
+            (&shown["startTime"], &shown["phases"][0]["startTime"]),
+            (&json!(1_767_225_600.25), &json!(1_767_225_600.25))
+        );
+        assert_eq!(shown["source"]["buildspec"], "2026-01-01T00:00:00Z", "a text is no time");
+        assert_eq!(
+            shown["environment"]["environmentVariables"],
+            json!([
+                { "name": "A", "value": "override", "type": "PLAINTEXT" },
+                { "name": "startTime", "value": "2026-01-01T00:00:00Z", "type": "PLAINTEXT" },
+            ])
+        );
+        assert_eq!(
+            shown["logs"]["cloudWatchLogsArn"],
+            "arn:aws:logs:us-east-1:000000000000:log-group:/aws/codebuild/web:log-stream:u"
+        );
+        assert_eq!(shown["artifacts"], json!({ "location": "arn:aws:s3:::b/k" }));
+        assert_eq!(
+            shown["secondaryArtifacts"][0],
+            json!({ "location": "arn:aws:s3:::b/k", "artifactIdentifier": "two" })
+        );
+        assert!(shown.get("reports").is_none() && shown.get("batchIdentifier").is_none(), "{shown}");
+        assert_eq!(
+            resolved(&artifact("two".into())),
+            json!({ "type": "S3", "location": "arn:aws:s3:::b/k", "identifier": "two" })
+        );
     }
 }

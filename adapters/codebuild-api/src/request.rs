@@ -26,6 +26,7 @@ const OVERRIDES: &[(&str, &[&str])] = &[
     ("imageOverride", &["environment", "image"]),
     ("computeTypeOverride", &["environment", "computeType"]),
     ("privilegedModeOverride", &["environment", "privilegedMode"]),
+    ("registryCredentialOverride", &["environment", "registryCredential"]),
     ("imagePullCredentialsTypeOverride", &["environment", "imagePullCredentialsType"]),
     ("cacheOverride", &["cache"]),
     ("serviceRoleOverride", &["serviceRole"]),
@@ -67,6 +68,12 @@ impl Api {
             return Err(ApiError::invalid(
                 "privilegedModeOverride: this service grants no privileged mode; its operator may with `runspan serve --privileged`",
             ));
+        }
+        if let (Some(_), Some(Value::Object(environment))) =
+            (input.value("imageOverride"), record.get_mut("environment"))
+        {
+            // The project's login is for the project's image.
+            environment.remove("registryCredential");
         }
         for (member, path) in OVERRIDES {
             if let Some(value) = input.value(member) {

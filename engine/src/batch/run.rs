@@ -379,7 +379,7 @@ impl Run {
     }
 
     fn member_request(&self, task: &Task) -> BuildRequest {
-        let mut request = self.request.clone();
+        let mut request = BuildRequest { idempotency_token: None, ..self.request.clone() };
         let below = |dir: &Option<std::path::PathBuf>| dir.as_ref().map(|dir| dir.join(&task.identifier));
         request.artifacts_dir = below(&self.request.artifacts_dir);
         request.reports_dir = below(&self.request.reports_dir);

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::database::{JournalError, Result, file};
 use super::{Journal, Stored};
 use crate::batch::BuildBatch;
+use crate::build::BuildId;
 use crate::request::BuildRequest;
 use crate::sinks::Cursor;
 
@@ -106,6 +107,34 @@ impl Journal {
         let since = (Timestamp::now() - TOKEN_LIFE).as_microsecond();
         let condition = "WHERE start_us > ?1 AND json_extract(request, '$.idempotency_token') = ?2";
         Ok(self.select(condition, params![since, token])?.into_iter().next())
+    }
+
+    /// The batch of the last minutes that was asked for with this token, and what it was asked for with.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn batch_by_token(&self, token: &str) -> Result<Option<(BuildId, BuildRequest)>> {
+        let since = (Timestamp::now() - TOKEN_LIFE).as_microsecond();
+        let id = self.run(|db| {
+            let sql = "SELECT id FROM batches JOIN batch_requests USING (uuid)
+                       WHERE start_us > ?1 AND json_extract(request, '$.idempotency_token') = ?2";
+            db.query_row(sql, params![since, token], |row| row.get::<_, String>(0)).optional()
+        })?;
+        let Some(id) = id.map(BuildId::from_text) else { return Ok(None) };
+        Ok(self.batch_request(id.uuid())?.map(|request| (id, request)))
+    }
+
+    /// Writes into the record of a build that is over which one is tried in its place.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn note_retry(&self, uuid: &str, next: &str) -> Result<()> {
+        self.run(|db| {
+            let sql = "UPDATE builds SET record = json_set(record, '$.autoRetryConfig.nextAutoRetry', ?2)
+                       WHERE uuid = ?1";
+            db.execute(sql, [uuid, next])
+        })?;
+        Ok(())
     }
 
     /// Builds of a project that have not ended.

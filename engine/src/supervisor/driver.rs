@@ -444,7 +444,8 @@ impl Driver {
         if tried >= limit {
             return false;
         }
-        let mut request = self.request.clone();
+        // Its token meant this build.
+        let mut request = BuildRequest { idempotency_token: None, ..self.request.clone() };
         request.retry = AutoRetry {
             auto_retry_limit: limit,
             auto_retry_number: tried + 1,

@@ -214,6 +214,10 @@ impl Supervisor {
         // Taken before there is a record, or a sweep would find a build that nobody supervises.
         let lock = self.take(&build.id)?;
         let recorder = self.journal.create(&build, &request)?;
+        if let Some(previous) = &request.retry.previous_auto_retry {
+            let previous = BuildId::from_text(previous.as_str());
+            self.journal.note_retry(previous.uuid(), &build.arn)?;
+        }
         let (control, orders) = control();
         let recorder = Arc::new(recorder);
         let (id, position) = (build.id.clone(), recorder.follow());

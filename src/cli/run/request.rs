@@ -16,6 +16,7 @@ use crate::cli::executor::Choice;
 use crate::config::Config;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::projects;
 
 /// CodeBuild allows so many secondary sources.
 const MAX_SECONDARY_SOURCES: usize = 12;
@@ -246,12 +247,11 @@ fn read_project(path: &Path, journal: &Journal) -> Result<Project, Failure> {
     if !path.exists()
         && let Some(name) = path.to_str().filter(|name| is_project_name(name))
     {
-        let record = journal.project(name)?.ok_or_else(|| {
+        let found = projects::find(journal, name).map_err(Failure::input)?;
+        return found.ok_or_else(|| {
             Failure::input(format!("there is neither a file nor a project {name}"))
                 .help("name a file, or a project that was made with `create-project`")
-        })?;
-        return Project::of_record(&record)
-            .map_err(|error| Failure::input(format!("the project {name} cannot be used")).because(&error));
+        });
     }
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::input(format!("the project {shown} cannot be read")).because(&error))?;

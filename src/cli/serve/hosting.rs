@@ -1,40 +1,15 @@
 //! The project that a job's labels name, and what of it runs around the job.
 
-use std::path::PathBuf;
-
 use runspan_actions::message::Job;
 use runspan_buildspec::{Buildspec, Phases};
-use runspan_engine::project::{Project, is_project_name};
+use runspan_engine::journal::Journal;
+use runspan_engine::project::Project;
 use runspan_engine::request::BuildspecChoice;
 use runspan_github::{JobApi, Registration};
 
 use super::job::token;
 use super::labels::Labels;
-
-/// Projects by their names, as `run --project` takes each.
-#[derive(Clone, Debug)]
-pub(super) struct Projects(pub(super) PathBuf);
-
-impl Projects {
-    /// A project; `None` when there is none of the name.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn find(&self, name: &str) -> Result<Option<Project>, String> {
-        // A name is no path.
-        if !is_project_name(name) {
-            return Ok(None);
-        }
-        let path = self.0.join(format!("{name}.json"));
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(|error| format!("the project {}: {error}", path.display()))?,
-        };
-        let project =
-            Project::parse(&text).map_err(|error| format!("the project {}: {error}", path.display()))?;
-        Ok(Some(Project { name: Some(name.to_owned()), ..project }))
-    }
-}
+use crate::projects::find;
 
 /// What CodeBuild's labels add to a job.
 #[derive(Debug, Default)]
@@ -51,7 +26,7 @@ impl Hosting {
     ///
     /// # Errors
     /// What is wrong with the labels, the project or its buildspec.
-    pub(super) async fn of(job: &Job, runner: &Registration, projects: &Projects) -> Result<Self, String> {
+    pub(super) async fn of(job: &Job, runner: &Registration, journal: &Journal) -> Result<Self, String> {
         let is_codebuilds = runner.labels.iter().any(|label| label.starts_with("codebuild-"));
         // GitHub tells only whoever asks; a runner of a JIT configuration does not know its own.
         if !is_codebuilds && !runner.labels.is_empty() {
@@ -72,13 +47,14 @@ impl Hosting {
         };
         let labels = Labels::read(asked.as_deref().unwrap_or(&runner.labels))?;
         let Some(name) = &labels.project else { return Ok(Self::default()) };
-        let project = projects.find(name)?;
+        let project = find(journal, name)?;
         let around = match (&project, labels.overrides_buildspec) {
             (_, false) => None,
             (None, true) => {
                 return Err(format!(
-                    "`buildspec-override:true` needs the project `{name}`, and there is no {}",
-                    projects.0.join(format!("{name}.json")).display()
+                    "`buildspec-override:true` needs the project `{name}`, and there is none: make it through the API, \
+                     or as {}",
+                    journal.home().root().join("projects").join(format!("{name}.json")).display()
                 ));
             }
             (Some(project), true) => Some(around(project, api.as_ref(), &text("sha")).await?),
@@ -135,23 +111,5 @@ mod tests {
         assert!(both.phases.install.is_some() && both.phases.post_build.is_some());
         assert_eq!((both.env.variables["A"].as_str(), both.artifacts.is_none()), ("b", true));
         assert_eq!(inside(job.clone(), None), job);
-    }
-
-    #[test]
-    fn projects_are_found_by_name_alone() {
-        let home = tempfile::tempdir().unwrap();
-        let projects = Projects(home.path().join("projects"));
-        assert_eq!(projects.find("web"), Ok(None));
-        std::fs::create_dir(&projects.0).unwrap();
-        std::fs::write(home.path().join("outside.json"), "{}").unwrap();
-        assert_eq!(projects.find("../outside"), Ok(None));
-        std::fs::write(projects.0.join("web.json"), r#"{"environment": {"image": "debian:13"}}"#).unwrap();
-        let project = projects.find("web").unwrap().unwrap();
-        assert_eq!(
-            (project.name.as_deref(), project.environment.image.as_deref()),
-            (Some("web"), Some("debian:13"))
-        );
-        std::fs::write(projects.0.join("web.json"), "[").unwrap();
-        assert!(projects.find("web").unwrap_err().contains("web.json"));
     }
 }

@@ -21,7 +21,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::api::{ApiArgs, ApiService, Gifts};
-use self::hosting::Projects;
 use self::storage::StorageArgs;
 use self::workshop::{Builder, Defaults};
 use super::executor::Choice;
@@ -93,7 +92,6 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
         privileged: args.privileged,
         host_network: args.host_network,
         cache_dir: session.journal.home().cache(),
-        projects: Projects(session.journal.home().root().join("projects")),
     };
     let storage = storage::open(&args.storage, &config)?;
     let builder = Arc::new(Builder::new(&session, defaults, storage)?);

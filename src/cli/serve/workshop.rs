@@ -13,7 +13,7 @@ use runspan_github::{GitHubError, JobMessage, Launch, Registration, Stop, Work, 
 
 use super::actions::OfJob;
 use super::feed::feed;
-use super::hosting::{Hosting, Projects};
+use super::hosting::Hosting;
 use super::storage::Connections;
 use super::{job, storage};
 use crate::cli::watch::Session;
@@ -24,7 +24,6 @@ pub(super) struct Defaults {
     pub(super) privileged: bool,
     pub(super) host_network: bool,
     pub(super) cache_dir: PathBuf,
-    pub(super) projects: Projects,
 }
 
 /// Builds with this program's engine.
@@ -99,7 +98,7 @@ impl Builder {
     }
 
     async fn begin(&self, job: &Job, runner: &Registration, message: &JobMessage) -> Result<Work, String> {
-        let hosting = Hosting::of(job, runner, &self.defaults.projects).await?;
+        let hosting = Hosting::of(job, runner, &self.journal).await?;
         let mut request =
             job::request(job, &runner.name, &initiator(runner, message), &self.defaults, hosting)?;
         let found =

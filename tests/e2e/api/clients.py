@@ -1,6 +1,7 @@
 """AWS's Python client and its signers, one request a line: for tests that are not written in Python."""
 
 import datetime
+import functools
 import json
 import sys
 import urllib.error
@@ -16,14 +17,19 @@ from botocore.exceptions import ClientError
 CONFIG = Config(retries={"max_attempts": 1}, parameter_validation=False)
 
 
-def client(endpoint, ask):
-    session = boto3.session.Session(ask["key"], ask["secret"], region_name="us-east-1")
-    return session.client(ask["service"], endpoint_url=endpoint, config=CONFIG)
+@functools.cache
+def client(endpoint, service, key, secret):
+    session = boto3.session.Session(key, secret, region_name="us-east-1")
+    return session.client(service, endpoint_url=endpoint, config=CONFIG)
+
+
+def client_of(endpoint, ask):
+    return client(endpoint, ask["service"], ask["key"], ask["secret"])
 
 
 def call(endpoint, ask):
     try:
-        answer = getattr(client(endpoint, ask), ask["operation"])(**ask["parameters"])
+        answer = getattr(client_of(endpoint, ask), ask["operation"])(**ask["parameters"])
     except ClientError as error:
         return {"error": error.response["Error"]["Code"], "message": error.response["Error"]["Message"]}
     answer.pop("ResponseMetadata")
@@ -31,7 +37,7 @@ def call(endpoint, ask):
 
 
 def pages(endpoint, ask):
-    paginator = client(endpoint, ask).get_paginator(ask["operation"])
+    paginator = client_of(endpoint, ask).get_paginator(ask["operation"])
     found = paginator.paginate(**ask["parameters"])
     return {"pages": [page.get(ask["list"], []) for page in found]}
 

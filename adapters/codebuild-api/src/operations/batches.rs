@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Input;
 use super::builds::{id_of, parsed};
+use super::projects::name_of;
 use crate::answer;
 use crate::api::{Api, INITIATOR};
 use crate::error::ApiError;
@@ -62,7 +63,7 @@ impl Api {
     }
 
     pub(crate) fn list_build_batches(&self, input: &Input) -> Result<Value, ApiError> {
-        let project = input.text("projectName");
+        let project = input.text("projectName").map(name_of);
         if let Some(name) = project {
             self.project_record(name)?;
         }

@@ -5,6 +5,7 @@ use runspan_engine::journal::Stored;
 use serde_json::{Value, json};
 
 use super::Input;
+use super::projects::name_of;
 use crate::answer;
 use crate::api::{Api, INITIATOR};
 use crate::error::ApiError;
@@ -74,7 +75,7 @@ impl Api {
     }
 
     pub(crate) fn list_builds_for_project(&self, input: &Input) -> Result<Value, ApiError> {
-        let name = input.required("projectName");
+        let name = name_of(input.required("projectName"));
         let span = pages::span(input)?;
         let ids = self.journal.build_ids(Some(name), pages::and_one(span))?;
         if ids.is_empty() {

@@ -32,7 +32,9 @@ struct Piece {
 }
 
 struct LogEvent {
+    /// Where its line begins and ends in the log, whose bytes need not be text.
     at: u64,
+    end: u64,
     time: i64,
     text: String,
 }
@@ -235,6 +237,7 @@ impl Api {
                     bytes += line.len() as u64;
                     piece.events.push(LogEvent {
                         at,
+                        end: piece.end,
                         time,
                         text: String::from_utf8_lossy(line).into_owned(),
                     });
@@ -262,11 +265,7 @@ impl Api {
         let more = piece.events.len().saturating_sub(wanted.most);
         piece.events.drain(..more);
         piece.begin = piece.events.first().map_or(from, |event| event.at);
-        piece.end =
-            piece.events.last().map_or(until, |event| event.at + event.text.len() as u64).max(piece.begin);
-        if piece.events.is_empty() {
-            piece.end = until;
-        }
+        piece.end = piece.events.last().map_or(until, |event| event.end);
         Ok(piece)
     }
 }

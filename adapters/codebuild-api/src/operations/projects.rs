@@ -105,7 +105,7 @@ impl Api {
 }
 
 /// The name that an ARN ends with.
-fn name_of(name_or_arn: &str) -> &str {
+pub(super) fn name_of(name_or_arn: &str) -> &str {
     name_or_arn.split_once(":project/").map_or(name_or_arn, |(_, name)| name)
 }
 
