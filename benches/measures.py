@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from api import api
 from github import github, many
 from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, busy_seconds, command_seconds, docker, median,
                      phase_seconds, process)
@@ -317,4 +318,5 @@ ALL = {
     "translate": (translate, 5),
     "github": (lambda _, rounds: github(Row, rounds), 15),
     "many": (lambda _, rounds: many(Row, rounds), 1),
+    "api": (lambda _, rounds: api(Row, rounds), 15),
 }

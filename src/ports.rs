@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runspan_aws::{Account, CloudWatchLogs, CloudWatchMetrics, EventBridge, S3, S3Logs, Secrets, Topic};
+use runspan_codebuild_api::SourceCredentials;
 use runspan_engine::ports::Ports;
 use runspan_engine::sinks::Sink;
 
@@ -27,6 +28,7 @@ pub(crate) fn ports(config: &Config) -> Ports {
     Ports {
         secrets: Some(Arc::new(Secrets::new(shared()))),
         objects: Some(Arc::new(S3::new(shared()))),
+        logins: Some(Arc::new(SourceCredentials::of(&config.home))),
         sinks,
     }
 }

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-agent-protocol",
             "runspan-aws",
             "runspan-buildspec",
+            "runspan-codebuild-api",
             "runspan-docker",
             "runspan-engine",
             "runspan-github",
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-archive", &[]),
     ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
+    ("runspan-codebuild-api", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     (
         "runspan-engine",

@@ -46,7 +46,21 @@ impl Home {
 
     /// Combined artifacts of a batch, unless the user names another place.
     pub fn batch_artifacts(&self, uuid: &str) -> PathBuf {
-        self.root.join("batches").join(uuid).join("artifacts")
+        self.batch(uuid).join("artifacts")
+    }
+
+    pub(crate) fn batch(&self, uuid: &str) -> PathBuf {
+        self.root.join("batches").join(uuid)
+    }
+
+    /// Takes a batch for this process until the lock is dropped; `None` when another process has it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn try_lock_batch(&self, uuid: &str) -> io::Result<Option<BuildLock>> {
+        let root = self.batch(uuid);
+        private_dir(&root)?;
+        try_lock(&root.join("lock"))
     }
 
     /// Puts the agent's binary where executors can mount it, once for each version of it; `version` tells them apart.
@@ -163,7 +177,7 @@ fn try_lock(path: &Path) -> io::Result<Option<BuildLock>> {
     }
 }
 
-/// The right to supervise a build; the kernel gives it back when the process dies, however it dies.
+/// The right to supervise a build or a batch; the kernel gives it back when the process dies, however it dies.
 #[derive(Debug)]
 pub struct BuildLock {
     _file: fs::File,

@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod batch;
 pub mod build;
 pub mod cache;
+mod dispatcher;
 pub mod environment;
 mod event;
 mod executor;
@@ -23,6 +24,7 @@ pub mod source;
 pub mod steps;
 pub mod supervisor;
 
+pub use dispatcher::{Dispatcher, Refusal};
 pub use event::Event;
 pub use executor::*;
 pub use home::*;

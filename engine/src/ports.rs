@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use runspan_agent_protocol::Variable;
 use serde::{Deserialize, Serialize};
 
-use crate::project::{BucketOwnerAccess, EnvironmentVariable};
+use crate::project::{BucketOwnerAccess, EnvironmentVariable, SourceType};
 use crate::sinks::Sink;
+use crate::source::GitLogin;
 
 /// Everything that was plugged in. A build that asks for what is not here is told so.
 #[derive(Clone, Default)]
@@ -17,8 +18,16 @@ pub struct Ports {
     pub secrets: Option<Arc<dyn SecretStore>>,
     /// Artifacts, caches and sources.
     pub objects: Option<Arc<dyn ObjectStore>>,
+    /// Logins for git hosts.
+    pub logins: Option<Arc<dyn SourceLogins>>,
     /// Those who follow builds.
     pub sinks: Vec<Arc<dyn Sink>>,
+}
+
+/// Knows the login that a source of some kind is fetched with.
+pub trait SourceLogins: Send + Sync {
+    /// The login for this URL, if there is one.
+    fn login(&self, kind: SourceType, url: &str) -> Option<GitLogin>;
 }
 
 /// Fetches what variables refer to.

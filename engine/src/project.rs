@@ -372,6 +372,17 @@ impl Project {
         Ok(project)
     }
 
+    /// Reads a project that the journal keeps.
+    ///
+    /// # Errors
+    /// [`ProjectError`].
+    pub fn of_record(record: &serde_json::Value) -> Result<Self, ProjectError> {
+        let project =
+            Self::deserialize(record).map_err(|error| ProjectError::Malformed(error.to_string()))?;
+        project.validate()?;
+        Ok(project)
+    }
+
     fn validate(&self) -> Result<(), ProjectError> {
         if let Some(name) = &self.name
             && !is_project_name(name)

@@ -49,6 +49,9 @@ pub struct BuildRequest {
     pub shell_on_failure: bool,
     /// Who asks.
     pub initiator: String,
+    /// Who asks again with the same token means the same build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_token: Option<String>,
     /// Where artifacts go; the build's own directory when absent.
     pub artifacts_dir: Option<PathBuf>,
     /// Where reports go as well as into the build's own directory.

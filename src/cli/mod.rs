@@ -1,6 +1,7 @@
 //! The command line.
 
 mod alarms;
+mod api_key;
 mod auto;
 mod builds;
 mod check;
@@ -49,8 +50,11 @@ enum Command {
     Unregister(unregister::UnregisterCommand),
     /// List the runners that this machine is.
     List(unregister::ListArgs),
-    /// Take jobs of every host that this machine is a runner of.
+    /// Take jobs of every host that this machine is a runner of, and answer CodeBuild's API.
     Serve(serve::ServeArgs),
+    /// Say who may call CodeBuild's API on this machine.
+    #[command(subcommand)]
+    ApiKey(api_key::ApiKeyCommand),
     /// Look at builds, stop them, run them again.
     #[command(subcommand)]
     Builds(builds::BuildsCommand),
@@ -108,6 +112,7 @@ impl Cli {
             Command::Unregister(command) => block_on(unregister::unregister_with(command, Config::load()?)),
             Command::List(args) => unregister::list(&args, &Config::load()?),
             Command::Serve(args) => block_on(serve::serve(args, Config::load()?)),
+            Command::ApiKey(command) => api_key::api_key(&command, &Config::load()?),
             Command::Builds(command) => builds::builds(command, &Config::load()?),
             Command::Images(command) => images::images(command, &Config::load()?),
             Command::Shell(args) => block_on(shell::shell(args, Config::load()?)),

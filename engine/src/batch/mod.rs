@@ -38,6 +38,17 @@ pub struct BuildBatch {
 }
 
 impl BuildBatch {
+    /// Ends the batch in the running phase.
+    fn fail(&mut self, status_code: &str, message: String) {
+        if let Some(phase) = self.phases.last_mut() {
+            phase.contexts.push(PhaseContext { status_code: status_code.to_owned(), message });
+        }
+        self.build_batch_status = Status::Failed;
+        self.advance(BatchPhaseType::Failed, Timestamp::now());
+        self.end_time = Some(Timestamp::now());
+        self.complete = true;
+    }
+
     /// Ends the running phase and begins the next.
     fn advance(&mut self, next: BatchPhaseType, now: Timestamp) {
         if let Some(phase) = self.phases.last_mut() {

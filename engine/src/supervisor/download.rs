@@ -99,7 +99,8 @@ impl Driver {
         session: &mut Session,
         lines: impl IntoIterator<Item = String>,
     ) -> Result<(), Interrupt> {
-        session.call(self, Verb::Log(lines.into_iter().collect())).await.map(drop)
+        session.tell(self, lines.into_iter().collect());
+        Ok(())
     }
 
     /// Unpacks a tar stream in the container.

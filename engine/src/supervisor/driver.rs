@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use runspan_agent_protocol::{Exit, PhaseEnd, Reply, RunPhase, StopReason, Verb};
 use runspan_buildspec::OnFailure;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::prepare::{Prepared, prepare};
 use super::secrets::FetchedSecrets;
@@ -55,6 +55,8 @@ pub(super) struct Driver {
     retry: Option<Box<BuildRequest>>,
     /// Values on their way from elsewhere, from when the plan is known.
     pub(super) secrets: Option<FetchedSecrets>,
+    /// Its right to run beside others.
+    slot: Option<OwnedSemaphorePermit>,
     _lock: BuildLock,
 }
 
@@ -89,6 +91,7 @@ impl Driver {
             job: None,
             retry: None,
             secrets: None,
+            slot: None,
             _lock: lock,
         }
     }
@@ -97,14 +100,19 @@ impl Driver {
     pub(super) async fn run(mut self) -> Result<Outcome, EngineError> {
         self.recorder.event(&Event::Submitted { build: Box::new(self.build.clone()) }, None)?;
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
+        self.queued().await
+    }
+
+    /// Runs a build from QUEUED on.
+    async fn queued(mut self) -> Result<Outcome, EngineError> {
+        if let Err(outcome) = self.wait_for_slot().await {
+            self.end_phase(&outcome, None)?;
+            return self.complete();
+        }
         self.end_phase(&PhaseOutcome::Succeeded, None)?;
         self.recorder.line(&format!("Running on runspan {}", env!("CARGO_PKG_VERSION")))?;
-        let preparing = prepare(
-            self.request.clone(),
-            self.build.clone(),
-            self.dirs.clone(),
-            self.supervisor.ports.objects.clone(),
-        );
+        let ports = self.supervisor.ports.clone();
+        let preparing = prepare(self.request.clone(), self.build.clone(), self.dirs.clone(), &ports);
         let prepared = match self.interruptible(preparing).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(unprepared)) => {
@@ -145,18 +153,16 @@ impl Driver {
         buildspec: Option<String>,
         placement: Option<Placement>,
     ) -> Result<Outcome, EngineError> {
+        if self.life.current() == PhaseType::Queued && self.supervisor.slots.is_some() {
+            return self.queued().await;
+        }
         let (Some(text), Some(placement)) = (buildspec, placement) else {
             return self.abandon().await;
         };
         let prepared = if self.life.current() <= PhaseType::DownloadSource {
-            prepare(
-                self.request.clone(),
-                self.build.clone(),
-                self.dirs.clone(),
-                self.supervisor.ports.objects.clone(),
-            )
-            .await
-            .ok()
+            prepare(self.request.clone(), self.build.clone(), self.dirs.clone(), &self.supervisor.ports)
+                .await
+                .ok()
         } else {
             None
         };
@@ -278,7 +284,7 @@ impl Driver {
         plan: &Plan,
         phase: PhaseType,
     ) -> Result<PhaseOutcome, Interrupt> {
-        session.call(self, Verb::Log(vec![format!("Entering phase {}", phase.name())])).await?;
+        session.tell(self, vec![format!("Entering phase {}", phase.name())]);
         let Some(planned) = plan.phases.iter().find(|planned| planned.phase == phase) else {
             return Ok(PhaseOutcome::Succeeded);
         };
@@ -311,9 +317,32 @@ impl Driver {
         self.life.is_succeeding()
     }
 
-    /// Seconds until the build times out.
-    pub(super) fn seconds_left(&self) -> u64 {
+    /// Waits until the build may run beside others, as long as it may wait.
+    async fn wait_for_slot(&mut self) -> Result<(), PhaseOutcome> {
+        let Some(slots) = self.supervisor.slots.clone() else { return Ok(()) };
         let passed = Timestamp::now().as_second() - self.build.start_time.as_second();
+        let limit = u64::from(self.build.queued_timeout_in_minutes) * 60;
+        let left = Duration::from_secs(limit.saturating_sub(passed.max(0).cast_unsigned()));
+        tokio::select! {
+            biased;
+            slot = slots.acquire_owned() => self.slot = slot.ok(),
+            () = async { while self.order().await == Order::Resume {} } => return Err(PhaseOutcome::Stopped),
+            () = tokio::time::sleep(left) => return Err(PhaseOutcome::TimedOut),
+        }
+        Ok(())
+    }
+
+    /// Counts a build that runs already among those that do, even where it is one too many.
+    pub(super) fn keep_slot(&mut self) {
+        let slots = self.supervisor.slots.clone();
+        self.slot = slots.and_then(|slots| slots.try_acquire_owned().ok());
+    }
+
+    /// Seconds until the build times out, which in the queue it does by another clock.
+    pub(super) fn seconds_left(&self) -> u64 {
+        let queued = self.build.phases.iter().find(|phase| phase.phase_type == PhaseType::Queued);
+        let begin = queued.and_then(|queued| queued.end_time).unwrap_or(self.build.start_time);
+        let passed = Timestamp::now().as_second() - begin.as_second();
         let minutes = u64::from(self.build.timeout_in_minutes);
         self.request.timeout_seconds.unwrap_or(minutes * 60).saturating_sub(passed.max(0).cast_unsigned())
     }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::build::{
@@ -38,6 +38,7 @@ use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
 pub(crate) use outgoing::{object_link, objects};
+pub(crate) use prepare::batchspec;
 
 /// CodeBuild's default `timeoutInMinutes`.
 const TIMEOUT_MINUTES: u32 = 60;
@@ -88,6 +89,7 @@ pub struct Supervisor {
     pub(crate) on_progress: OnProgress,
     pub(crate) actions: Arc<dyn ActionSource>,
     pub(crate) ports: Ports,
+    pub(crate) slots: Option<Arc<Semaphore>>,
     couriers: Arc<Couriers>,
 }
 
@@ -150,7 +152,7 @@ impl Supervisor {
         let (on_progress, actions): (OnProgress, _) = (Arc::new(|_, _| {}), Arc::new(NoActions));
         let ports = Ports::default();
         let couriers = Arc::new(Couriers::new(Arc::clone(&journal), ports.clone()));
-        Self { journal, executor, agent, region, on_progress, actions, ports, couriers }
+        Self { journal, executor, agent, region, on_progress, actions, ports, slots: None, couriers }
     }
 
     /// Plugs in what is outside of this machine.
@@ -164,6 +166,13 @@ impl Supervisor {
     /// Those who take builds to sinks.
     pub fn couriers(&self) -> &Couriers {
         &self.couriers
+    }
+
+    /// Lets at most so many builds run at once; the others wait in QUEUED, the first first.
+    #[must_use]
+    pub fn with_slots(mut self, slots: usize) -> Self {
+        self.slots = Some(Arc::new(Semaphore::new(slots)));
+        self
     }
 
     /// Takes the actions of steps from here.
@@ -233,7 +242,10 @@ impl Supervisor {
         let (control, orders) = control();
         let position = recorder.follow();
         self.couriers.follow(&id, &stored.request, &position)?;
-        let driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
+        let mut driver = Driver::new(self.clone(), stored.build, stored.request, recorder, dir, orders, lock);
+        if stored.placement.is_some() {
+            driver.keep_slot();
+        }
         let outcome = tokio::spawn(driver.adopt(stored.buildspec, stored.placement));
         Ok(BuildHandle { id, position, control, outcome })
     }

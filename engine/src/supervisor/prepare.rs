@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runspan_archive::Limits;
-use runspan_buildspec::{Buildspec, Diagnostic, parse_bytes, render};
+use runspan_buildspec::{Batch, Buildspec, Diagnostic, parse_bytes, render};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use tempfile::TempPath;
 
@@ -16,7 +16,7 @@ use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, plan};
-use crate::ports::{ObjectStore, Place};
+use crate::ports::{ObjectStore, Place, Ports, SourceLogins};
 use crate::project::{CacheMode, ProjectSource, SourceType};
 use crate::request::{BuildRequest, BuildspecChoice};
 use crate::source::{self, Context, Fetched, Git, Source};
@@ -66,9 +66,9 @@ pub(super) async fn prepare(
     request: BuildRequest,
     build: Build,
     dirs: SourceDirs,
-    objects: Option<Arc<dyn ObjectStore>>,
+    ports: &Ports,
 ) -> Result<Prepared, Unprepared> {
-    let objects = Objects { store: objects, runtime: tokio::runtime::Handle::current() };
+    let objects = Objects::of(ports);
     tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs, &objects)).await.unwrap_or_else(
         |error| {
             Err(PhaseOutcome::fault("INTERNAL_ERROR", format!("fetching the sources ended: {error}")).into())
@@ -106,6 +106,22 @@ fn prepare_now(
     Ok(Prepared { text, plan, yaml_location, warnings, sources, origin_url, resolved_version })
 }
 
+/// Fetches the primary source and reads its buildspec's `batch`; the error is in words for the batch's record.
+pub(crate) async fn batchspec(request: BuildRequest, ports: &Ports) -> Result<Batch, String> {
+    let objects = Objects::of(ports);
+    let read = move || {
+        let primary = fetch(&request, &request.source, request.source_version.as_deref(), &objects)?;
+        let (bytes, name) = read_buildspec(&request, primary.path(), "", &objects)?;
+        let parsed = parse_bytes(&bytes);
+        let Some(buildspec) = parsed.buildspec else {
+            let first = parsed.diagnostics.iter().find(|diagnostic| diagnostic.status().is_some());
+            return Err(first.map(Diagnostic::codebuild_message).unwrap_or_default());
+        };
+        buildspec.batch.ok_or_else(|| format!("{name} has no `batch`"))
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
 /// Fetches one source of the request.
 fn fetch(
     request: &BuildRequest,
@@ -123,11 +139,11 @@ fn fetch(
             Source::Zip(downloaded.to_path_buf())
         }
         kind if kind.is_git() => Source::Git(Git {
-            url: location,
             version: version.unwrap_or_default().to_owned(),
             depth: from.git_clone_depth.and_then(NonZeroU32::new),
             submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
-            login: None,
+            login: objects.logins.as_ref().and_then(|logins| logins.login(kind, &location)),
+            url: location,
             insecure_ssl: from.insecure_ssl.unwrap_or_default(),
         }),
         _ if location.ends_with(".zip") => Source::Zip(location.into()),
@@ -150,13 +166,22 @@ fn fetch(
     .map_err(|error| error.to_string())
 }
 
-/// The object store, for a thread that may wait.
+/// What sources are fetched from and with, for a thread that may wait.
 struct Objects {
     store: Option<Arc<dyn ObjectStore>>,
+    logins: Option<Arc<dyn SourceLogins>>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Objects {
+    fn of(ports: &Ports) -> Self {
+        Self {
+            store: ports.objects.clone(),
+            logins: ports.logins.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+
     /// Fetches a zip file; errors are in CodeBuild's words.
     fn download(
         &self,

@@ -112,6 +112,15 @@ impl Session {
         self.call_as(driver, id, verb).await
     }
 
+    /// Asks the agent to write these lines and waits for nothing: it does one thing after the other, so that they
+    /// stand before whatever it is asked for next.
+    pub(super) fn tell(&mut self, driver: &mut Driver, lines: Vec<String>) {
+        let id = driver.take_request_id();
+        if self.replies.remove(&id).is_none() {
+            self.link.send(Request { id, verb: Verb::Log(lines) });
+        }
+    }
+
     /// [`Self::call`] under an id that was taken before, for requests that come with a blob.
     pub(super) async fn call_as(
         &mut self,

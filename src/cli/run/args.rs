@@ -50,8 +50,8 @@ pub(crate) struct RunArgs {
     /// One more source, at CODEBUILD_SRC_DIR_NAME.
     #[arg(long, value_name = "NAME=DIR|URL")]
     pub(super) secondary_source: Vec<String>,
-    /// A project in the shape of CodeBuild's, JSON or YAML.
-    #[arg(long, value_name = "FILE")]
+    /// A project in the shape of CodeBuild's, JSON or YAML; or the name of one that was made with `create-project`.
+    #[arg(long, value_name = "FILE|NAME")]
     pub(super) project: Option<PathBuf>,
     /// One job of a workflow, Jenkinsfile or bitbucket-pipelines.yml; of the last also a pipeline, as in
     /// `branches.main`.

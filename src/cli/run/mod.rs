@@ -23,7 +23,7 @@ use crate::failure::Failure;
 pub(super) async fn run(args: RunArgs, config: Config) -> Result<Exit, Failure> {
     let executor = Chosen::begin(args.executor, &config);
     let journal = config.journal()?;
-    let request = request::request(&args, &config, journal.home())?;
+    let request = request::request(&args, &config, &journal)?;
     let session = Session::open(&config, journal, executor, args.output).await?;
     let build = async {
         if !args.no_batch && has_batch(&request) {

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runspan_engine::Home;
-use runspan_engine::project::{EnvironmentVariable, Project, ProjectSource, SourceType, compute_size};
+use runspan_engine::journal::Journal;
+use runspan_engine::project::{
+    EnvironmentVariable, Project, ProjectSource, SourceType, compute_size, is_project_name,
+};
 use runspan_engine::request::{BuildRequest, BuildspecChoice, Grants};
 
 use super::args::RunArgs;
@@ -19,8 +21,9 @@ use crate::failure::Failure;
 const MAX_SECONDARY_SOURCES: usize = 12;
 
 /// The build that these arguments ask for.
-pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<BuildRequest, Failure> {
-    let project = args.project.as_deref().map(read_project).transpose()?.unwrap_or_default();
+pub(super) fn request(args: &RunArgs, config: &Config, journal: &Journal) -> Result<BuildRequest, Failure> {
+    let project = args.project.as_deref().map(|project| read_project(project, journal)).transpose()?;
+    let project = project.unwrap_or_default();
     let target = args.what.as_deref().map(Target::of).transpose()?;
     let event = args.event.as_deref().map(read_event).transpose()?;
     let asked = match &target {
@@ -96,7 +99,7 @@ pub(super) fn request(args: &RunArgs, config: &Config, home: &Home) -> Result<Bu
         reports_dir: args.reports.as_deref().map(|path| directory("--reports", path)).transpose()?,
         cache_dir: match &args.cache_dir {
             Some(path) => directory("--cache-dir", path)?,
-            None => home.cache(),
+            None => journal.home().cache(),
         },
         project,
         ..BuildRequest::default()
@@ -237,9 +240,19 @@ fn secondary(args: &RunArgs, project: &Project) -> Result<Vec<(ProjectSource, Op
     Ok(all)
 }
 
-/// A project file; directories in it are meant from where it lies.
-fn read_project(path: &Path) -> Result<Project, Failure> {
+/// A project of this machine, or a project file; directories in that are meant from where it lies.
+fn read_project(path: &Path, journal: &Journal) -> Result<Project, Failure> {
     let shown = path.display();
+    if !path.exists()
+        && let Some(name) = path.to_str().filter(|name| is_project_name(name))
+    {
+        let record = journal.project(name)?.ok_or_else(|| {
+            Failure::input(format!("there is neither a file nor a project {name}"))
+                .help("name a file, or a project that was made with `create-project`")
+        })?;
+        return Project::of_record(&record)
+            .map_err(|error| Failure::input(format!("the project {name} cannot be used")).because(&error));
+    }
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::input(format!("the project {shown} cannot be read")).because(&error))?;
     let mut project = Project::parse(&text)
@@ -283,6 +296,7 @@ fn directory(flag: &str, path: &Path) -> Result<PathBuf, Failure> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use runspan_engine::Home;
 
     use super::*;
     use crate::config::Notices;
@@ -313,6 +327,7 @@ mod tests {
         fn ask(&self, args: &[&str]) -> Result<BuildRequest, String> {
             let line = Line::parse_from([&["run"], args].concat());
             let home = Home::open(self.place.path().join("home")).unwrap();
+            let journal = Journal::open(&home).unwrap();
             let config = Config {
                 home: home.root().to_owned(),
                 network_range: None,
@@ -326,7 +341,7 @@ mod tests {
                 user: "me".into(),
                 notices: Notices::default(),
             };
-            request(&line.run, &config, &home).map_err(|failure| failure.render(false))
+            request(&line.run, &config, &journal).map_err(|failure| failure.render(false))
         }
     }
 
@@ -420,6 +435,7 @@ mod tests {
             (vec![&app, "--artifacts", "/etc/passwd"], "--artifacts /etc/passwd"),
             (vec![&app, "--job", "a"], "--job"),
             (vec![&app, "--project", "/nowhere"], "the project /nowhere"),
+            (vec![&app, "--project", "nowhere"], "neither a file nor a project nowhere"),
             (vec![&app, "--image", "./nowhere"], "the image ./nowhere"),
         ] {
             let error = bench.ask(&args).unwrap_err();

@@ -1,6 +1,7 @@
 //! `runspan serve`: the jobs of every host, until it is told to end.
 
 mod actions;
+mod api;
 mod feed;
 mod hosting;
 mod job;
@@ -15,6 +16,7 @@ use runspan_github::{Notes, Place, Registration, ServedRunner, Shutdown};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::api::{ApiArgs, ApiService, Gifts};
 use self::hosting::Projects;
 use self::workshop::{Builder, Defaults};
 use super::executor::Choice;
@@ -25,7 +27,7 @@ use crate::console;
 use crate::exit_code::Exit;
 use crate::failure::Failure;
 
-/// Take jobs of every host that this machine is a runner of.
+/// Take jobs of every host that this machine is a runner of, and answer CodeBuild's API.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Only these runners, as `runspan list` names them.
@@ -34,6 +36,8 @@ pub(crate) struct ServeArgs {
     /// Image of jobs that name none; `host` is this machine's own root, which every such job may then read.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+    #[command(flatten)]
+    api: ApiArgs,
     /// What gives jobs their containers.
     #[arg(long, value_enum, default_value_t)]
     executor: Choice,
@@ -55,6 +59,14 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
     let output = OutputArgs { json: false, quiet: true };
     let session = Session::open(&config, journal, args.executor, output).await?;
     let image = args.image.clone().or_else(|| config.image.clone());
+    let api = match args.api.listen {
+        Some(address) => {
+            let gifts =
+                Gifts { image: image.clone(), privileged: args.privileged, host_network: args.host_network };
+            Some(ApiService::open(address, &args.api, gifts, &session, &config).await?)
+        }
+        None => None,
+    };
     let defaults = Defaults {
         image,
         privileged: args.privileged,
@@ -77,6 +89,13 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
             shutdown.subscribe(),
         )?;
         serving.spawn(async move { (name, runner.run().await) });
+    }
+    if let Some(api) = api {
+        let shutdown = shutdown.subscribe();
+        serving.spawn(async move {
+            api.run(shutdown).await;
+            (String::new(), Ok(()))
+        });
     }
     let mut failed = 0;
     let all = serving.len();
@@ -134,9 +153,10 @@ fn chosen(args: &ServeArgs, config: &Config) -> Result<Vec<(Place, Registration)
         .into_iter()
         .filter(|(_, registration)| args.names.is_empty() || args.names.contains(&registration.name))
         .collect();
-    if wanted.is_empty() {
+    if wanted.is_empty() && args.api.listen.is_none() {
         return Err(Failure::input("this machine is no runner yet").help(
-            "register one: runspan register github --url https://github.com/OWNER/REPOSITORY --token TOKEN",
+            "register one: runspan register github --url https://github.com/OWNER/REPOSITORY --token TOKEN; \
+             or answer CodeBuild's API with --listen",
         ));
     }
     Ok(wanted)

@@ -1,0 +1,63 @@
+"""AWS's Python client and its signers, one request a line: for tests that are not written in Python."""
+
+import datetime
+import json
+import sys
+import urllib.error
+import urllib.request
+
+import boto3
+import botocore.auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+CONFIG = Config(retries={"max_attempts": 1}, parameter_validation=False)
+
+
+def client(endpoint, ask):
+    session = boto3.session.Session(ask["key"], ask["secret"], region_name="us-east-1")
+    return session.client(ask["service"], endpoint_url=endpoint, config=CONFIG)
+
+
+def call(endpoint, ask):
+    try:
+        answer = getattr(client(endpoint, ask), ask["operation"])(**ask["parameters"])
+    except ClientError as error:
+        return {"error": error.response["Error"]["Code"], "message": error.response["Error"]["Message"]}
+    answer.pop("ResponseMetadata")
+    return answer
+
+
+def pages(endpoint, ask):
+    paginator = client(endpoint, ask).get_paginator(ask["operation"])
+    found = paginator.paginate(**ask["parameters"])
+    return {"pages": [page.get(ask["list"], []) for page in found]}
+
+
+def raw(endpoint, ask):
+    """A signed request of any bytes, from any time."""
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": ask["target"]}
+    request = AWSRequest("POST", f"{endpoint}/", headers, ask["body"].encode())
+    now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=ask.get("late", 0))
+    botocore.auth.get_current_datetime = lambda *_, **__: now.replace(tzinfo=None)
+    credentials = Credentials(ask["key"], ask["secret"])
+    if ask.get("presigned"):
+        botocore.auth.SigV4QueryAuth(credentials, "codebuild", "us-east-1", 60).add_auth(request)
+    elif not ask.get("unsigned"):
+        botocore.auth.SigV4Auth(credentials, "codebuild", "us-east-1").add_auth(request)
+    sent = urllib.request.Request(request.url, request.body, dict(request.headers), method="POST")
+    try:
+        with urllib.request.urlopen(sent) as answer:
+            return {"status": answer.status, **json.load(answer)}
+    except urllib.error.HTTPError as error:
+        return {"status": error.code, **json.load(error)}
+
+
+KINDS = {"call": call, "pages": pages, "raw": raw}
+
+for line in sys.stdin:
+    ask = json.loads(line)
+    answer = KINDS[ask["kind"]](ask["endpoint"], ask)
+    print(json.dumps(answer, default=lambda time: time.timestamp()), flush=True)
