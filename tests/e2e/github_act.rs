@@ -126,7 +126,8 @@ async fn acts_workflows_end_as_its_table_says() {
         secrets.insert("secret".into(), "keep_it_private".into());
     });
     // act skips what is not for Linux; here it runs as if it were.
-    let labels = "ubuntu-latest,ubuntu-20.04,ubuntu-22.04,ubuntu-18.04,ubuntu-16.04,macos-latest,windows-latest";
+    let labels =
+        "ubuntu-latest,ubuntu-20.04,ubuntu-22.04,ubuntu-18.04,ubuntu-16.04,macos-latest,windows-latest";
     bench.register_for(REPOSITORY, &["--name", "slot", "--slots", "4", "--labels", labels]);
     let image = if executor == "docker" { "runspan-test/debian" } else { "host" };
     let _serving = bench.serve_offline(&["--executor", &executor, "--image", image]);
