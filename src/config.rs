@@ -32,6 +32,7 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("RUNSPAN_IMAGES_GIB", "Most GiB of images that the sandbox keeps [default: 20]"),
     ("RUNSPAN_ACTIONS_URL", "API that the actions of steps come from [default: https://api.github.com]"),
     ("RUNSPAN_ACTIONS_TOKEN", "Login for it"),
+    ("RUNSPAN_ACTIONS_STORAGE_GIB", "Most GiB of jobs' caches and artifacts that are kept [default: 20]"),
     (
         "RUNSPAN_NODE_URL",
         "npm registry, or a directory of its archives, for the node that actions need [default: https://registry.npmjs.org]",
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) docker_config: Option<PathBuf>,
     /// `RUNSPAN_ACTIONS_URL`.
     pub(crate) actions_url: Option<String>,
+    /// `RUNSPAN_ACTIONS_STORAGE_GIB`, in bytes.
+    pub(crate) actions_storage_limit: Option<u64>,
     /// `RUNSPAN_ACTIONS_TOKEN`.
     pub(crate) actions_token: Option<Secret>,
     /// `RUNSPAN_NODE_URL`.
@@ -105,10 +108,13 @@ impl Config {
                     .help("set RUNSPAN_HOME to a directory that you can write"));
             }
         };
-        let gib = |text: String| {
-            text.parse::<u64>().ok().and_then(|gib| gib.checked_mul(1 << 30)).ok_or_else(|| {
-                Failure::input(format!("RUNSPAN_IMAGES_GIB is {text:?}")).help("set it to a number, as in 20")
-            })
+        let gib = |name: &str| {
+            let bytes = |text: String| {
+                text.parse::<u64>().ok().and_then(|gib| gib.checked_mul(1 << 30)).ok_or_else(|| {
+                    Failure::input(format!("{name} is {text:?}")).help("set it to a number, as in 20")
+                })
+            };
+            text(name).map(bytes).transpose()
         };
         let docker = || set("HOME").map(|home| PathBuf::from(home).join(".docker"));
         Ok(Self {
@@ -117,7 +123,8 @@ impl Config {
             network_range: text("RUNSPAN_NETWORK_RANGE").map(|range| range.parse()).transpose().map_err(
                 |error: ParseRangeError| Failure::input(format!("RUNSPAN_NETWORK_RANGE: {error}")),
             )?,
-            images_limit: text("RUNSPAN_IMAGES_GIB").map(gib).transpose()?,
+            images_limit: gib("RUNSPAN_IMAGES_GIB")?,
+            actions_storage_limit: gib("RUNSPAN_ACTIONS_STORAGE_GIB")?,
             docker_config: set("DOCKER_CONFIG").map(PathBuf::from).or_else(docker),
             actions_url: text("RUNSPAN_ACTIONS_URL"),
             actions_token: text("RUNSPAN_ACTIONS_TOKEN").map(Secret::new),

@@ -13,10 +13,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "runspan-action-source",
             "runspan-actions",
+            "runspan-actions-storage",
             "runspan-agent-protocol",
             "runspan-aws",
             "runspan-buildspec",
             "runspan-codebuild-api",
+            "runspan-codepipeline",
             "runspan-docker",
             "runspan-engine",
             "runspan-github",
@@ -28,12 +30,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("runspan-action-source", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-actions", &["runspan-buildspec", "runspan-expressions"]),
+    ("runspan-actions-storage", &["runspan-agent-protocol"]),
     ("runspan-agent", &["runspan-agent-protocol", "runspan-archive"]),
     ("runspan-agent-protocol", &[]),
     ("runspan-archive", &[]),
     ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
     ("runspan-codebuild-api", &["runspan-agent-protocol", "runspan-engine"]),
+    // A host that is reached with an account of AWS.
+    ("runspan-codepipeline", &["runspan-agent-protocol", "runspan-aws", "runspan-engine"]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     (
         "runspan-engine",

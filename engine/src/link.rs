@@ -11,18 +11,19 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use runspan_agent_protocol as protocol;
 use runspan_agent_protocol::{
-    End, HEADER, Hello, Kind, PROTOCOL, Purpose, RecordHead, Reply, Request, Verb, Welcome, decode, layout,
-    parse_header, read_frame, write_frame, write_json,
+    Answer, End, HEADER, Hello, Kind, PROTOCOL, Purpose, Question, RecordHead, Reply, Request, Verb, Welcome,
+    decode, layout, parse_header, read_frame, write_frame, write_json,
 };
 use tokio::sync::mpsc;
 
 use crate::event::Event;
 use crate::journal::{JournalError, Recorder};
+use crate::ports::LocalService;
 
 /// Events that may wait for the driver; a build that makes more waits itself.
 const QUEUE: usize = 1024;
@@ -44,6 +45,8 @@ pub enum Incoming {
 
 /// Reads an upload; its result tells the driver what was stored.
 pub type ReceiveBlob = Box<dyn FnOnce(&mut dyn Read) + Send>;
+/// Answers a question of the build's, or says why not; may take its time.
+pub type Answers = Box<dyn Fn(Question) -> Result<Answer, String> + Send + Sync>;
 /// Writes a download.
 pub type SendBlob = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
@@ -65,9 +68,11 @@ struct Shared {
     recorder: Arc<Recorder>,
     outbox: Mutex<Outbox>,
     blobs: Mutex<HashMap<u64, Blob>>,
+    service: Option<Arc<dyn LocalService>>,
     /// Held by the one thread that applies the spool.
     applying: Mutex<()>,
     driver: mpsc::Sender<Incoming>,
+    answers: OnceLock<Answers>,
 }
 
 #[derive(Default)]
@@ -80,11 +85,16 @@ struct Outbox {
 }
 
 impl Link {
-    /// Listens in this run directory for the agent of this attempt.
+    /// Listens in this run directory for the agent of this attempt, which may hand on connections to a service.
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn listen(run_dir: &Path, attempt: &str, recorder: Arc<Recorder>) -> io::Result<Self> {
+    pub fn listen(
+        run_dir: &Path,
+        attempt: &str,
+        recorder: Arc<Recorder>,
+        service: Option<Arc<dyn LocalService>>,
+    ) -> io::Result<Self> {
         // Through the directory's descriptor, as a path may be longer than a socket address holds.
         let dir = File::open(run_dir)?;
         let path = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), layout::SUPERVISOR_SOCKET);
@@ -99,8 +109,10 @@ impl Link {
             recorder,
             outbox: Mutex::default(),
             blobs: Mutex::default(),
+            service,
             applying: Mutex::default(),
             driver,
+            answers: OnceLock::new(),
         });
         let (accepting, serving) = (Arc::clone(&listener), Arc::clone(&shared));
         spawn("agent-accept", move || {
@@ -114,6 +126,11 @@ impl Link {
             }
         })?;
         Ok(Self { shared, incoming, stop: listener })
+    }
+
+    /// Answers the build's questions so; before this is called, and without it, there is no answer.
+    pub fn answer(&self, answers: Answers) {
+        let _set_before = self.shared.answers.set(answers);
     }
 
     /// Sends a request, now or as soon as the agent is there, and again when it comes back before it answered.
@@ -273,6 +290,20 @@ impl Shared {
                 let (writer, _) = to.into_parts();
                 write_json(&mut &writer.stream, Kind::End, &end)
             }
+            Purpose::Ask(question) => {
+                let answer = self.answers.get().map_or_else(
+                    || Err("this build has nobody to ask".to_owned()),
+                    |answers| answers(question),
+                );
+                match answer {
+                    Ok(answer) => write_json(&mut stream, Kind::Data, &answer),
+                    Err(reason) => write_json(&mut stream, Kind::End, &End::Failed(reason)),
+                }
+            }
+            Purpose::Service => match &self.service {
+                Some(service) => service.connect(stream),
+                None => Ok(()),
+            },
             Purpose::Shell { .. } => Ok(()),
         }
     }

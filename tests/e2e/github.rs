@@ -11,4 +11,6 @@ mod github_faults;
 mod github_flow;
 mod github_labels;
 mod github_secrets;
+mod github_sequence;
+mod github_storage;
 mod github_workflows;

@@ -1,5 +1,6 @@
 //! What goes well.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -132,6 +133,43 @@ async fn an_ephemeral_runner_takes_one_job_and_is_gone() {
     assert_eq!(bench.github.read(|github| github.run_conclusion(second)), None);
     assert!(!bench.state().join("github/one").exists());
     assert_eq!(bench.github.read(|github| github.runners.len()), 0);
+}
+
+/// What `generate-jitconfig` answers.
+fn jit_config(bench: &Bench, label: &str) -> String {
+    let host = bench.github.url();
+    let host = host.strip_prefix("http://").unwrap();
+    let body = format!(r#"{{"name":"{label}","labels":["{label}"],"runner_group_id":1}}"#);
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST /api/v3/repos/octo/hello/actions/runners/generate-jitconfig HTTP/1.1\r\nhost: {host}\r\n\
+         authorization: Bearer ghp_test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer[answer.find('{').unwrap()..]).unwrap();
+    answer["encoded_jit_config"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_for_one_job_is_a_runner_of_that_job_alone() {
+    let bench = Bench::new(quick()).await;
+    let other = bench.push(&workflow("- run: echo anybody's"));
+    let text = workflow("- run: echo mine").replace("self-hosted", "build-4711");
+    let run = bench.push(&text);
+    let config = jit_config(&bench, "build-4711");
+    let mut serving = bench.serve_with(&["--jit-config", &config]);
+    assert_eq!(bench.conclusion(run).await, Conclusion::Success, "{}", bench.said());
+    assert_eq!(serving.ended(), 0, "{}", bench.said());
+    assert_eq!(bench.github.read(|github| github.run_conclusion(other)), None);
+    assert!(!bench.state().join("github/build-4711").exists());
+    assert!(!bench.said().contains(&config));
+    let broken = bench.runspan(&["serve", "--jit-config", "bm90IGl0"]);
+    assert_eq!(broken.status.code(), Some(2), "{}", String::from_utf8_lossy(&broken.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

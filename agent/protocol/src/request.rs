@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, PrepareSteps, RunStep, Secret};
+use crate::{Event, Offers, PrepareSteps, RunStep, Secret};
 
 /// An order to the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,12 @@ pub enum Verb {
     Collect(Collect),
     /// Values of variables as the last command left them. Answered by [`crate::Reply::Variables`].
     Export(Vec<String>),
+    /// Let processes of the build connect to the local service. Answered by [`crate::Reply::Texts`] with the address and
+    /// port where they may.
+    OfferService {
+        /// Engines inside of the build are to reach it too, not only what sees its loopback.
+        beyond_loopback: bool,
+    },
     /// End the running request now. Not answered itself; the ended request is.
     Stop(Stop),
     /// Go on after a pause. Not answered.
@@ -97,6 +103,8 @@ pub struct Configure {
     pub memory_limit: Option<u64>,
     /// Milliseconds between two [`crate::Event::Sample`]s; 0 for none.
     pub sample_interval_ms: u64,
+    /// What the build may ask for.
+    pub offers: Offers,
 }
 
 /// The shell of a build's commands.

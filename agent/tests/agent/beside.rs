@@ -144,3 +144,22 @@ fn death_for_want_of_memory_is_told_with_the_limit() {
     assert!(rig.log().contains("was killed: memory limit 64.0 MiB"), "{}", rig.log());
     assert!(finished.success() && removed.is_ok());
 }
+
+#[test]
+fn connections_of_the_build_are_handed_on_to_the_service() {
+    let mut rig = Rig::configured(|_| {});
+    let offered = rig.ask(Verb::OfferService { beyond_loopback: false }).unwrap();
+    let Reply::Texts(addresses) = offered else { panic!("{offered:?}") };
+    assert!(addresses[0].starts_with("127.0.0.1:"), "{addresses:?}");
+    let call = |text: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(&addresses[0]).unwrap();
+        stream.write_all(text).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut answer).unwrap();
+        answer
+    };
+    let large = vec![7; 3 << 20];
+    assert_eq!(call(&large).len(), large.len());
+    assert_eq!(call(b"hello"), b"hello");
+}

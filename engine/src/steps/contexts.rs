@@ -37,6 +37,8 @@ pub struct JobContexts {
     /// their name says `TOKEN`, and never written down.
     #[serde(skip)]
     pub action_variables: Vec<Variable>,
+    /// The names of those of [`Self::action_variables`] that are the local service's address, as `http://HOST:PORT/`.
+    pub service_variables: Vec<String>,
     /// `env` of the workflow and of the job, in order: text with expressions.
     pub env: IndexMap<String, String>,
     /// `defaults.run`.

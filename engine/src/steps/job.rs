@@ -18,6 +18,9 @@ pub(crate) struct Job {
     pub(crate) prepared: bool,
     /// `env` of the job and what steps wrote to `GITHUB_ENV`.
     pub(crate) env: Variables,
+    /// Where the local service is within reach of the build's processes.
+    #[serde(default)]
+    pub(crate) service: Option<String>,
     /// Steps with an id.
     pub(crate) steps: Records,
     /// Whether a step failed.

@@ -5,9 +5,11 @@ mod caching;
 mod companions;
 mod download;
 mod driver;
+mod identity;
 mod outgoing;
 mod prepare;
 mod provision;
+mod report_export;
 mod runtimes;
 mod secrets;
 mod session;
@@ -29,7 +31,7 @@ use crate::executor::{Executor, Progress};
 use crate::home::BuildLock;
 use crate::journal::{Journal, JournalError, Position};
 use crate::lifecycle::{Lifecycle, PhaseType, Status};
-use crate::ports::{Place, Ports};
+use crate::ports::{LocalService, Place, Ports};
 use crate::project::{Switch, project_name_from};
 use crate::reports::Report;
 use crate::request::BuildRequest;
@@ -160,6 +162,13 @@ impl Supervisor {
     pub fn with_ports(mut self, ports: Ports) -> Self {
         self.couriers = Arc::new(Couriers::new(Arc::clone(&self.journal), ports.clone()));
         self.ports = ports;
+        self
+    }
+
+    /// Plugs in what builds may speak to.
+    #[must_use]
+    pub fn with_service(mut self, service: Arc<dyn LocalService>) -> Self {
+        self.ports.service = Some(service);
         self
     }
 

@@ -74,8 +74,13 @@ impl Session {
     /// Opens the line before there is somebody to dial it.
     pub(super) fn listen(driver: &Driver) -> Result<Link, EngineError> {
         let uuid = driver.build.id.uuid();
-        Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder))
-            .map_err(|source| EngineError::State { build: driver.build.id.to_string(), source })
+        let service = driver.supervisor.ports.service.clone();
+        let link = Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder), service)
+            .map_err(|source| EngineError::State { build: driver.build.id.to_string(), source })?;
+        if let Some(answers) = driver.answers() {
+            link.answer(answers);
+        }
+        Ok(link)
     }
 
     /// Opens line and conversation with an agent that runs already.

@@ -333,6 +333,7 @@ mod tests {
                 network_range: None,
                 image: self.image.map(str::to_owned),
                 images_limit: None,
+                actions_storage_limit: None,
                 actions_url: None,
                 actions_token: None,
                 node_url: None,

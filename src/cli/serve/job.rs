@@ -82,7 +82,7 @@ fn outlined(step: &StepInfo) -> OutlinedStep {
     }
 }
 
-/// The build of a job.
+/// The build of a job, without what [`reveal`] puts into it.
 pub(super) fn request(
     job: &Job,
     runner: &str,
@@ -117,7 +117,7 @@ pub(super) fn request(
         name: Some(project_name_from(&repository.replace('/', "-"))),
         ..Project::default()
     });
-    let mut request = BuildRequest {
+    Ok(BuildRequest {
         // The project's own limit holds for its jobs.
         timeout_seconds: project.timeout_in_minutes.is_none().then_some(LONGEST),
         compute_type,
@@ -138,9 +138,7 @@ pub(super) fn request(
         cache_dir: defaults.cache_dir.clone(),
         job: Some(contexts(job, runner)),
         ..BuildRequest::default()
-    };
-    reveal(job, &mut request);
-    Ok(request)
+    })
 }
 
 /// Puts what is never written down into a request.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runspan_actions::message::Job;
+use runspan_actions_storage::Storage;
 use runspan_engine::journal::Journal;
+use runspan_engine::request::BuildRequest;
 use runspan_engine::{BuildHandle, Control, EngineError, Supervisor};
 use runspan_github::{GitHubError, JobMessage, Launch, Registration, Stop, Work, Workshop};
 
 use super::actions::OfJob;
 use super::feed::feed;
 use super::hosting::{Hosting, Projects};
-use super::job;
+use super::storage::Connections;
+use super::{job, storage};
 use crate::cli::watch::Session;
 
 /// What jobs get that say nothing else.
@@ -30,16 +33,30 @@ pub(super) struct Builder {
     supervisor: Supervisor,
     launch: Launch,
     defaults: Defaults,
+    storage: Option<Storage>,
 }
 
 impl Builder {
-    pub(super) fn new(session: &Session, defaults: Defaults) -> Result<Self, GitHubError> {
-        Ok(Self {
-            journal: Arc::clone(&session.journal),
-            supervisor: session.supervisor.clone(),
-            launch: Launch::new()?,
-            defaults,
-        })
+    pub(super) fn new(
+        session: &Session,
+        defaults: Defaults,
+        storage: Option<Storage>,
+    ) -> Result<Self, GitHubError> {
+        let supervisor = session.supervisor.clone();
+        let supervisor = match &storage {
+            Some(storage) => supervisor.with_service(Arc::new(Connections(storage.clone()))),
+            None => supervisor,
+        };
+        let journal = Arc::clone(&session.journal);
+        Ok(Self { journal, supervisor, launch: Launch::new()?, defaults, storage })
+    }
+
+    /// Puts what is never written down into a request.
+    fn reveal(&self, job: &Job, message: &JobMessage, request: &mut BuildRequest) {
+        job::reveal(job, request);
+        if let Some(storage) = &self.storage {
+            storage::admit(storage, job, message, request);
+        }
     }
 
     /// The build of a job that a process before this one began but did not note.
@@ -59,13 +76,14 @@ impl Builder {
     ) -> Result<Work, String> {
         let stored = self.journal.find(build).map_err(|error| error.to_string())?;
         let has_run = stored.is_none_or(|stored| stored.build.build_complete || stored.placement.is_some());
-        match self.supervisor_for(job, message).attach_with(build, |request| job::reveal(job, request)) {
+        let supervisor = self.supervisor_for(job, message);
+        match supervisor.attach_with(build, |request| self.reveal(job, message, request)) {
             // It had no container, so that there is nothing to be adopted and it ends at once.
             Ok(handle) if !has_run => {
                 let _ended = handle.outcome.await;
                 self.begin(job, runner, message).await
             }
-            Ok(handle) => Ok(self.work(handle, job)),
+            Ok(handle) => Ok(self.work(handle, job, message)),
             // It has ended, or somebody has ended it, since.
             Err(EngineError::Complete(id)) => {
                 let uuid = id.rsplit_once(':').map_or(id.as_str(), |(_, uuid)| uuid);
@@ -87,8 +105,9 @@ impl Builder {
         let found =
             self.launch.resolve(message, &job::actions(job)).await.map_err(|error| error.to_string())?;
         job::with_actions(&mut request, found, job::token(job));
+        self.reveal(job, message, &mut request);
         let handle = self.supervisor_for(job, message).start(request).map_err(|error| error.to_string())?;
-        Ok(self.work(handle, job))
+        Ok(self.work(handle, job, message))
     }
 
     /// A supervisor that asks for actions in the name of the job.
@@ -101,8 +120,15 @@ impl Builder {
         }))
     }
 
-    fn work(&self, handle: BuildHandle, job: &Job) -> Work {
-        let BuildHandle { id, position, control, .. } = handle;
+    fn work(&self, handle: BuildHandle, job: &Job, message: &JobMessage) -> Work {
+        let BuildHandle { id, position, control, outcome } = handle;
+        if let Some(storage) = self.storage.clone() {
+            let job = storage::id(job, message);
+            tokio::spawn(async move {
+                let _ended = outcome.await;
+                storage.dismiss(&job);
+            });
+        }
         Work {
             build: id.to_string(),
             outline: job::outline(job),

@@ -220,6 +220,7 @@ impl<'a> Steps<'a> {
     async fn begin(&mut self, root: &Frame, planned: &PlannedPhase) -> Result<(), Stop> {
         if !self.job.prepared {
             self.prepare().await?;
+            self.offer_service().await?;
             for (name, text) in self.contexts.env.clone() {
                 let env = self.job.env.clone();
                 let value = self.text(root, &env, &text).await?;
@@ -227,6 +228,7 @@ impl<'a> Steps<'a> {
             }
             self.job.prepared = true;
         }
+        self.point_to_service();
         for step in &planned.steps {
             if let StepAction::Uses { uses, with } = &step.action {
                 let parsed = Uses::parse(uses).map_err(Stop::Fault)?;
@@ -259,6 +261,35 @@ impl<'a> Steps<'a> {
         };
         self.session.call(self.driver, Verb::PrepareSteps(order)).await?;
         Ok(())
+    }
+
+    /// Lets the local service be reached from inside, where the job has variables that say where it is.
+    async fn offer_service(&mut self) -> Result<(), Stop> {
+        if self.contexts.service_variables.is_empty() || self.driver.supervisor.ports.service.is_none() {
+            return Ok(());
+        }
+        // Only a privileged build has an engine of its own inside, whose containers have another loopback.
+        let beyond_loopback =
+            self.driver.request.grants.privileged && !self.driver.request.grants.host_network;
+        let offer = Verb::OfferService { beyond_loopback };
+        self.job.service = match self.session.call(self.driver, offer).await {
+            Ok(Reply::Texts(mut texts)) => texts.pop(),
+            Ok(other) => return Err(self.session.unexpected(&other).into()),
+            // The variables stay what the host made them.
+            Err(Interrupt::Failed(_)) => None,
+            Err(interrupt) => return Err(interrupt.into()),
+        };
+        Ok(())
+    }
+
+    /// Writes the service's address into the variables that have it.
+    fn point_to_service(&mut self) {
+        let Some(address) = &self.job.service else { return };
+        let names = &self.contexts.service_variables;
+        self.contexts.action_variables.retain(|variable| !names.contains(&variable.name));
+        let url = format!("http://{address}/");
+        let all = names.iter().map(|name| Variable::new(name.as_str(), url.as_str()));
+        self.contexts.action_variables.extend(all);
     }
 
     /// Nothing of the phase could run.

@@ -85,7 +85,7 @@ impl GitHub {
             ("head_ref", text(&pull("head"))),
             ("base_ref", text(&pull("base"))),
             ("event_name", text(&run.event.name)),
-            ("server_url", text(&self.base)),
+            ("server_url", text(self.settings.server_url.as_ref().unwrap_or(&self.base))),
             ("api_url", text(&format!("{}/api/v3", self.base))),
             ("graphql_url", text(&format!("{}/api/graphql", self.base))),
             ("ref_name", text(short)),

@@ -28,6 +28,9 @@ pub struct Finish {
     pub environment_url: Option<String>,
 }
 
+/// The branch that every repository has.
+const DEFAULT_REFERENCE: &str = "refs/heads/main";
+
 impl GitHub {
     /// Hands the job of a request to the runner.
     ///
@@ -88,7 +91,12 @@ impl GitHub {
         let gone = || "The job is not there any more".to_owned();
         let job = self.jobs.get(&id).ok_or_else(gone)?.clone();
         let run = self.runs.get(&job.run).ok_or_else(gone)?.clone();
-        let scopes = json!([{"Scope": run.event.reference, "Permission": 3}]).to_string();
+        // Its own scope to read and write, and the default branch's to read.
+        let mut scopes = vec![json!({"Scope": run.event.reference, "Permission": 3})];
+        if run.event.reference != DEFAULT_REFERENCE {
+            scopes.push(json!({"Scope": DEFAULT_REFERENCE, "Permission": 1}));
+        }
+        let scopes = Json::from(scopes).to_string();
         let lifetime = std::time::Duration::from_secs(6 * 3600);
         let job_token = self.jwt(
             TokenKind::Job(id),

@@ -65,6 +65,9 @@ pub struct Settings {
     pub feed_messages: Option<u32>,
     /// Each job is cancelled when it first reaches this moment.
     pub cancel_at: Option<super::Moment>,
+    /// What jobs are told is the server; clients of artifacts and of the newer caches work only with github.com,
+    /// `*.ghe.com` and `*.localhost`.
+    pub server_url: Option<String>,
     /// Newest release of the runner, as `downloads` lists it.
     pub runner_release: String,
 }
@@ -92,6 +95,7 @@ impl Default for Settings {
             padding: 0,
             feed_messages: None,
             cancel_at: None,
+            server_url: None,
             runner_release: "2.336.0".to_owned(),
         }
     }

@@ -1,0 +1,1 @@
+console.log(`the sum was ${process.env.STATE_sum}`);
