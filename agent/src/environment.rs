@@ -51,9 +51,16 @@ impl Environment {
         self.complete_path();
     }
 
+    /// The image's variables where there are no helpers.
+    pub(crate) fn of_image(image: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        Self::new(image, PathBuf::new())
+    }
+
     fn complete_path(&mut self) {
         let path = self.variables.entry("PATH".into()).or_insert(DEFAULT_PATH.into());
-        if !std::env::split_paths(path).any(|dir| dir == self.helper_dir) {
+        if !self.helper_dir.as_os_str().is_empty()
+            && !std::env::split_paths(path).any(|dir| dir == self.helper_dir)
+        {
             path.push(":");
             path.push(&self.helper_dir);
         }
@@ -110,6 +117,13 @@ mod tests {
         assert_eq!(environment.get("PATH").unwrap(), "/a:/h/bin");
         environment.set(&Variable::new("PATH", "/b")).unwrap();
         assert_eq!(environment.get("PATH").unwrap(), "/b:/h/bin");
+    }
+
+    #[test]
+    fn where_there_are_no_helpers_the_path_is_the_images() {
+        let image = [("PATH".into(), "/a".into())];
+        assert_eq!(Environment::of_image(image.into_iter()).get("PATH").unwrap(), "/a");
+        assert_eq!(Environment::of_image(std::iter::empty()).get("PATH").unwrap(), DEFAULT_PATH);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod github_act;
 mod github_bench;
+mod github_containers;
 mod github_crash;
 mod github_faults;
 mod github_flow;

@@ -6,11 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fake_github::files_of;
 use fake_github::model::{Conclusion, Files, Push};
 
 use crate::github_bench::{Bench, quick};
+
+/// Some workflows look at whose they are, and act says so of whoever acts.
+const REPOSITORY: &str = "nektos/act";
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Rows that cannot hold anywhere but in act itself, with the reason.
 const OF_ACT: &[(&str, &str)] = &[
@@ -74,20 +79,29 @@ fn workflows(row: &Row) -> BTreeMap<String, String> {
     found
 }
 
-/// What of the outside a workflow needs.
-fn needs(text: &str) -> Option<String> {
+/// What of the outside a workflow needs, or an action of its own.
+fn needs(text: &str, directory: &Path, images: &[String]) -> Option<String> {
     let value = |line: &str, key: &str| {
         let line = line.trim().trim_start_matches("- ");
-        let value = line.strip_prefix(key)?.trim().trim_matches(['"', '\'']);
-        Some(value.to_owned()).filter(|value| !value.is_empty() && !value.starts_with(['{', '#', '$']))
+        let value = line.strip_prefix(key)?.split('#').next().unwrap_or_default();
+        let value = value.trim().trim_matches(['"', '\'']).trim_start_matches("docker://");
+        Some(value.to_owned()).filter(|value| !value.is_empty() && !value.starts_with(['{', '$']))
     };
+    let foreign =
+        |image: &String| !images.contains(image) && image != "Dockerfile" && !image.starts_with("./");
     text.lines().find_map(|line| {
         if line.trim().starts_with('#') {
             return None;
         }
-        let uses = value(line, "uses:")
-            .filter(|uses| !uses.starts_with("./") && !uses.starts_with("actions/checkout@"));
-        uses.or_else(|| value(line, "image:")).or_else(|| value(line, "container:"))
+        if let Some(own) = value(line, "uses:").filter(|uses| uses.starts_with("./") && uses.len() > 2) {
+            return ["action.yml", "action.yaml", "Dockerfile"].iter().find_map(|file| {
+                let text = std::fs::read_to_string(directory.join(&own).join(file)).ok()?;
+                needs(&text, directory, images)
+            });
+        }
+        let uses = value(line, "uses:").filter(|uses| !uses.starts_with("actions/checkout@"));
+        let image = || ["image:", "container:", "FROM "].iter().find_map(|key| value(line, key));
+        uses.or_else(image).filter(foreign)
     })
 }
 
@@ -98,6 +112,9 @@ async fn acts_workflows_end_as_its_table_says() {
         return;
     };
     let only = std::env::var("RUNSPAN_ACT_ONLY").unwrap_or_default();
+    // Images that are here under the names that the suite uses.
+    let images = std::env::var("RUNSPAN_ACT_IMAGES").unwrap_or_default();
+    let images: Vec<String> = images.split(',').map(str::to_owned).collect();
     let executor = std::env::var("RUNSPAN_ACT_EXECUTOR").unwrap_or_else(|_| "sandbox".into());
     let bench = Bench::new(quick()).await;
     bench.github.change(|github| {
@@ -105,17 +122,19 @@ async fn acts_workflows_end_as_its_table_says() {
             let checkout = Push::new("actions/checkout", [("action.yml", CHECKOUT)]);
             github.push(&checkout.to(&format!("refs/tags/{version}"))).unwrap();
         }
-        let secrets = &mut github.repositories.get_mut("octo/hello").unwrap().secrets;
+        let secrets = &mut github.repository(REPOSITORY).unwrap().secrets;
         secrets.insert("secret".into(), "keep_it_private".into());
     });
-    let labels = "ubuntu-latest,ubuntu-20.04,ubuntu-22.04,ubuntu-18.04,linux";
-    bench.register(&["--name", "slot", "--slots", "4", "--labels", labels]);
+    // act skips what is not for Linux; here it runs as if it were.
+    let labels =
+        "ubuntu-latest,ubuntu-20.04,ubuntu-22.04,ubuntu-18.04,ubuntu-16.04,macos-latest,windows-latest";
+    bench.register_for(REPOSITORY, &["--name", "slot", "--slots", "4", "--labels", labels]);
     let image = if executor == "docker" { "runspan-test/debian" } else { "host" };
     let _serving = bench.serve_offline(&["--executor", &executor, "--image", image]);
     let (mut left_out, mut runs) = (Vec::new(), Vec::new());
     for row in rows(&act).into_iter().filter(|row| row.name.contains(&only)) {
         let workflows = workflows(&row);
-        let outside = workflows.values().find_map(|text| needs(text));
+        let outside = workflows.values().find_map(|text| needs(text, &row.directory, &images));
         let of_act = OF_ACT.iter().find(|(name, _)| *name == row.name).map(|(_, why)| (*why).to_owned());
         if let Some(why) = of_act.or(outside) {
             left_out.push(format!("{}: {why}", row.name));
@@ -132,7 +151,8 @@ async fn acts_workflows_end_as_its_table_says() {
     for (row, started) in &runs {
         let mut failed = Vec::new();
         for run in started {
-            if bench.conclusion(*run).await != Conclusion::Success {
+            let ended = bench.github.wait_for(LONGEST, |github| github.run_conclusion(*run)).await;
+            if ended != Some(Conclusion::Success) {
                 failed.push(*run);
             }
         }
@@ -154,13 +174,20 @@ async fn acts_workflows_end_as_its_table_says() {
 fn start(bench: &Bench, row: &Row, mut files: Files, file: &str, text: &str) -> Vec<u64> {
     files.retain(|path, _| !path.starts_with(".github/workflows/"));
     files.insert(format!(".github/workflows/{file}"), (text.as_bytes().to_vec(), false));
-    let push = Push { files, ..Push::new("octo/hello", [("none", "")]) };
+    let push = Push { files, actor: REPOSITORY.into(), ..Push::new(REPOSITORY, [("none", "")]) };
+    let inputs = std::fs::read(row.directory.join(&row.name).join("event.json")).unwrap_or_default();
+    let inputs: serde_json::Value = serde_json::from_slice(&inputs).unwrap_or_default();
+    let inputs = inputs["inputs"].as_object().into_iter().flatten().map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (name.clone(), fake_github::Value::from(text))
+    });
+    let inputs = fake_github::Object::from_iter(inputs);
     bench.github.change(|github| {
         let (_, runs) = github.push(&push).unwrap();
         match row.event.as_str() {
             "push" => runs,
             _ => github
-                .dispatch("octo/hello", file, "refs/heads/main", &fake_github::Object::new(), "octocat")
+                .dispatch(REPOSITORY, file, "refs/heads/main", &inputs, REPOSITORY)
                 .into_iter()
                 .collect(),
         }

@@ -79,7 +79,12 @@ impl Bench {
 
     /// Registers with the personal access token.
     pub(crate) fn register(&self, more: &[&str]) {
-        let url = format!("{}/octo/hello", self.github.url());
+        self.register_for("octo/hello", more);
+    }
+
+    /// The same for another repository.
+    pub(crate) fn register_for(&self, repository: &str, more: &[&str]) {
+        let url = format!("{}/{repository}", self.github.url());
         let output =
             self.runspan(&[&["register", "github", "--url", &url, "--pat", "ghp_test"], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -28,7 +28,7 @@ pub(crate) enum Given {
     /// One of its own with a way out.
     Private(Arc<dyn PrivateNetwork>),
     /// That of another sandbox, which has one of its own.
-    Of { first: Process, network: Arc<dyn PrivateNetwork> },
+    Of { first: Process, network: Option<Arc<dyn PrivateNetwork>> },
 }
 
 impl Networks {
@@ -65,7 +65,8 @@ impl Given {
     /// The network of the sandbox with this first process, which was given the like of this.
     pub(crate) fn shared_by(self, first: Process) -> Self {
         match self {
-            Self::Private(network) => Self::Of { first, network },
+            Self::Private(network) => Self::Of { first, network: Some(network) },
+            Self::None => Self::Of { first, network: None },
             given => given,
         }
     }
@@ -82,7 +83,7 @@ impl Given {
     /// Joins the sandbox of this first process to its network; the text of `/etc/resolv.conf` there.
     pub(crate) fn join(&self, attempt: &str, first: Process) -> Result<Option<String>, String> {
         match self {
-            Self::None => Ok(Some(String::new())),
+            Self::None | Self::Of { network: None, .. } => Ok(Some(String::new())),
             Self::Host => Ok(std::fs::read_to_string("/etc/resolv.conf").ok()),
             Self::Private(network) => {
                 let path = format!("/proc/{}/ns/net", first.id());
@@ -90,7 +91,7 @@ impl Given {
                 network.attach(attempt, namespace.as_fd()).map_err(|error| error.to_string())?;
                 Ok(Some(network.resolver().map_err(|error| error.to_string())?.to_string()))
             }
-            Self::Of { network, .. } => {
+            Self::Of { network: Some(network), .. } => {
                 Ok(Some(network.resolver().map_err(|error| error.to_string())?.to_string()))
             }
         }

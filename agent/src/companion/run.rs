@@ -82,9 +82,9 @@ pub(super) fn spawn(
     Ok(Running { pid, output: File::from(output) })
 }
 
-/// What the image says, without the directory of a build's helpers, which is not here.
+/// What the image says.
 pub(super) fn image_environment() -> Environment {
-    Environment::new(std::env::vars_os(), PathBuf::from(layout::HELPER_DIR))
+    Environment::of_image(std::env::vars_os())
 }
 
 /// `user[:group]`, by name or number.

@@ -8,7 +8,7 @@ use bollard::{
     query_parameters::{CommitContainerOptions, CreateContainerOptions, RemoveImageOptions},
 };
 use runspan_engine::{
-    CheckState, Container, Executor, ExecutorError, Limits, Mount, Network, Progress, RootFs,
+    Beside, CheckState, Company, Container, Executor, ExecutorError, Limits, Mount, Network, Progress, RootFs,
 };
 
 #[tokio::test]
@@ -238,4 +238,39 @@ async fn doctor_finds_a_working_engine() {
         names,
         ["container engine", "image storage", "cgroups", "limits", "isolation", "disk", "leftovers"]
     );
+}
+
+#[tokio::test]
+async fn companions_share_network_and_files_and_go_with_their_host() {
+    let Some(executor) = engine(BUSYBOX).await else { return };
+    let wait = "trap 'exit 0' TERM; while :; do sleep 1; done";
+    let mut host =
+        Case::new(&format!("readlink /proc/self/ns/net; echo from the host > /codebuild/output/x; {wait}"));
+    host.asked.company = Company::Expected;
+    let placed = host.place(&executor).await.unwrap();
+    while !host.output().contains("net:") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let beside = |name: &str, shares_files| {
+        Company::Beside(Beside { host: placed.clone(), name: name.into(), shares_files })
+    };
+    let mut one = Case::new("readlink /proc/self/ns/net; cat /codebuild/output/x; echo \"$1 $2\"");
+    one.asked = Container { attempt: host.asked.attempt.clone(), company: beside("a1", true), ..one.asked };
+    let mut other = Case::new("cat /codebuild/output/x || echo sees nothing");
+    other.asked =
+        Container { attempt: host.asked.attempt.clone(), company: beside("s0", false), ..other.asked };
+    for case in [&one, &other] {
+        let placement = case.place(&executor).await.unwrap();
+        assert_eq!(executor.observe(&placement).await.unwrap().exit_code, Some(0), "{}", case.output());
+    }
+    let namespace = host.output().lines().next().unwrap().to_owned();
+    assert!(
+        one.output().starts_with(&format!("{namespace}\nfrom the host\n--companion {{")),
+        "{}",
+        one.output()
+    );
+    assert!(one.output().contains("/bin/sh"), "the image's own program: {}", one.output());
+    assert!(other.output().contains("sees nothing"), "{}", other.output());
+    executor.collect(&placed).await.unwrap();
+    assert_eq!(left_of(&host.asked.attempt).await, Vec::<String>::new());
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use runspan_engine::{CheckState, Executor as _, ExecutorError, Mount, Network, Progress, RootFs};
+use runspan_engine::{
+    Beside, CheckState, Company, Container, Executor as _, ExecutorError, Mount, Network, Progress, RootFs,
+};
 
 use crate::case::{Case, is_root};
 
@@ -154,4 +156,40 @@ async fn doctor_rehearses() {
     let sandbox = checks.iter().find(|check| check.name == "sandbox").unwrap();
     assert_eq!(sandbox.state, CheckState::Good, "{sandbox:?}");
     case.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn companions_share_network_and_files_and_go_with_their_host() {
+    if !is_root("a network that several sandboxes share") {
+        return;
+    }
+    let wait = "while :; do sleep 1; done";
+    let mut host =
+        Case::new(&format!("readlink /proc/self/ns/net; echo from the host > /codebuild/output/x; {wait}"));
+    host.asked.company = Company::Expected;
+    let executor = host.executor();
+    let placed = host.place().await.unwrap();
+    host.wait_for("net:");
+    let beside = |name: &str, shares_files| {
+        Company::Beside(Beside { host: placed.clone(), name: name.into(), shares_files })
+    };
+    let mut one =
+        Case::new(&format!("readlink /proc/self/ns/net; cat /codebuild/output/x; echo up $1; {wait}"));
+    one.asked = Container { attempt: host.asked.attempt.clone(), company: beside("a1", true), ..one.asked };
+    let mut other = Case::new("cat /codebuild/output/x || echo sees nothing");
+    other.asked =
+        Container { attempt: host.asked.attempt.clone(), company: beside("s0", false), ..other.asked };
+    let of_one = executor.place(&one.asked, &|_| {}).await.unwrap();
+    one.wait_for("up --companion");
+    assert_eq!(of_one.companion.as_deref(), Some("a1"));
+    let namespace = host.output().lines().next().unwrap().to_owned();
+    assert!(one.output().starts_with(&format!("{namespace}\nfrom the host\n")), "{}", one.output());
+    let of_other = executor.place(&other.asked, &|_| {}).await.unwrap();
+    other.wait_for("sees nothing");
+    executor.collect(&of_other).await.unwrap();
+    // What is left goes with the host, and a sweep takes companions of the dead alone.
+    let kept = executor.sweep(&|_| true).await.unwrap();
+    assert_eq!(kept, Vec::<String>::new());
+    executor.collect(&placed).await.unwrap();
+    host.assert_nothing_left();
 }

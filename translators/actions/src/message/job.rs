@@ -259,6 +259,8 @@ mod tests {
             "jobServiceContainers": {"type": 2, "map": [
                 {"Key": "db", "Value": {"type": 2, "map": [{"Key": "image", "Value": "pg"},
                     {"Key": "ports", "Value": {"type": 1, "seq": [5432]}},
+                    {"Key": "options", "Value": {"type": 3, "expr": "format('--label a={0}', secrets.KEY)"}},
+                    {"Key": "env", "Value": {"type": 2, "map": [{"Key": "PW", "Value": {"type": 3, "expr": "secrets.KEY"}}]}},
                     {"Key": "credentials", "Value": {"type": 2, "map": [{"Key": "username", "Value": "u"}, {"Key": "password", "Value": "pw"}]}}]}},
                 {"Key": "off", "Value": {"type": 2, "map": [{"Key": "image", "Value": ""}]}},
             ]},
@@ -285,7 +287,10 @@ mod tests {
         assert_eq!(job.defaults, (None, Some("sub".to_owned())));
         assert_eq!(job.container.as_ref().unwrap().image, "debian:1");
         assert_eq!(job.services.len(), 1);
-        assert_eq!(job.services[0].1.ports, ["5432"]);
+        let service = &job.services[0].1;
+        assert_eq!(service.ports, ["5432"]);
+        assert_eq!(service.env, [("PW".to_owned(), "line one\nline two".to_owned())]);
+        assert_eq!(service.options, "--label a=", "options hold no secrets");
         assert_eq!(job.outputs["o"], "${{ steps.a.outputs.v }}");
         assert_eq!(job.environment_url.as_deref(), Some("https://x"));
         assert_eq!(job.mask_patterns.len(), 1);
