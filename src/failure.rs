@@ -103,6 +103,13 @@ impl From<runspan_github::GitHubError> for Failure {
     }
 }
 
+impl From<runspan_codepipeline::PipelineError> for Failure {
+    fn from(error: runspan_codepipeline::PipelineError) -> Self {
+        let failure = Self::of(&error);
+        if error.is_passing() { failure } else { failure.exit(Exit::BadInput) }
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let failure = Self::of(&error);

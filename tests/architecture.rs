@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runspan-aws",
             "runspan-buildspec",
             "runspan-codebuild-api",
+            "runspan-codepipeline",
             "runspan-docker",
             "runspan-engine",
             "runspan-github",
@@ -36,6 +37,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runspan-aws", &["runspan-agent-protocol", "runspan-engine"]),
     ("runspan-buildspec", &[]),
     ("runspan-codebuild-api", &["runspan-agent-protocol", "runspan-engine"]),
+    // A host that is reached with an account of AWS.
+    ("runspan-codepipeline", &["runspan-agent-protocol", "runspan-aws", "runspan-engine"]),
     ("runspan-docker", &["runspan-agent-protocol", "runspan-engine"]),
     (
         "runspan-engine",

@@ -24,7 +24,7 @@ use crate::log::Log;
 use crate::processes::Processes;
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::{files, helpers, phase, service, signals, steps, terminal, transfer};
+use crate::{credentials, files, helpers, phase, service, signals, steps, terminal, transfer};
 
 /// How long the end of the spool may take to be acknowledged.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
@@ -212,7 +212,15 @@ impl Agent {
         shared.log.add_secrets(&order.mask)?;
         self.orphan_seconds.store(order.orphan_seconds, Ordering::Relaxed);
         shared.control.set_deadline(Duration::from_secs(order.timeout_seconds));
-        let build = Build::configure(order, &shared.layout)?;
+        let mut build = Build::configure(order, &shared.layout)?;
+        if order.offers.credentials {
+            let uri =
+                credentials::listen(shared).map_err(AgentError::system("serve the role's credentials"))?;
+            build.environment.put(credentials::URI_VARIABLE, uri);
+        }
+        if order.offers.git_logins {
+            helpers::GIT_SETTINGS.iter().for_each(|(name, value)| build.environment.put(name, value));
+        }
         shared.set_session(build.session());
         let socket = shared.layout.helper_socket();
         helpers::listen(shared, &self.current).map_err(AgentError::file("listen at", socket))?;

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use runspan_agent_protocol::Pause;
+use runspan_agent_protocol::{Answer, Pause, Question};
 
+use crate::asking::ask as ask_supervisor;
 use crate::files;
 use crate::layout::Layout;
 use crate::shared::Shared;
@@ -26,8 +27,21 @@ const HASH_FILES: &str = "codebuild-hash-files";
 const GLOB_SEARCH: &str = "codebuild-glob-search";
 /// Runs tests on one shard's files.
 const TESTS_RUN: &str = "codebuild-tests-run";
+/// Tells git the login for a repository.
+const GIT_CREDENTIAL: &str = "codebuild-git-credential";
 /// Every helper command.
-pub(crate) const ALL: [&str; 5] = [BREAKPOINT, RESUME, HASH_FILES, GLOB_SEARCH, TESTS_RUN];
+pub(crate) const ALL: [&str; 6] = [BREAKPOINT, RESUME, HASH_FILES, GLOB_SEARCH, TESTS_RUN, GIT_CREDENTIAL];
+
+/// What makes git ask the last of them; logins of CodeCommit are for one repository.
+pub(crate) const GIT_SETTINGS: [(&str, &str); 5] = [
+    ("GIT_CONFIG_COUNT", "2"),
+    ("GIT_CONFIG_KEY_0", "credential.helper"),
+    ("GIT_CONFIG_VALUE_0", "!codebuild-git-credential"),
+    ("GIT_CONFIG_KEY_1", "credential.useHttpPath"),
+    ("GIT_CONFIG_VALUE_1", "true"),
+];
+/// What git says of a repository has no more bytes.
+const MAX_ASKED: u64 = 16 << 10;
 
 /// Answer to a breakpoint that paused and was resumed, and to a resume.
 const DONE: &str = "done";
@@ -55,7 +69,13 @@ pub(crate) fn listen(shared: &Arc<Shared>, current: &Arc<AtomicU64>) -> io::Resu
 
 fn answer(shared: &Shared, request: u64, mut stream: UnixStream) -> io::Result<()> {
     let mut asked = String::new();
-    BufReader::new((&stream).take(64)).read_line(&mut asked)?;
+    let mut from = BufReader::new((&stream).take(MAX_ASKED));
+    from.read_line(&mut asked)?;
+    if asked.trim_end() == GIT_CREDENTIAL {
+        let lines =
+            from.lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect::<Vec<_>>();
+        return stream.write_all(git_login(shared, &lines)?.as_bytes());
+    }
     let breakpoints = shared.session().is_some_and(|session| session.breakpoints);
     let answer = match asked.trim_end() {
         RESUME => {
@@ -77,10 +97,42 @@ fn answer(shared: &Shared, request: u64, mut stream: UnixStream) -> io::Result<(
     stream.write_all(answer.as_bytes())
 }
 
+/// What git is told of a repository; nothing where nothing is known.
+fn git_login(shared: &Shared, lines: &[String]) -> io::Result<String> {
+    let value = |name: &str| {
+        let found = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        found.unwrap_or_default().to_owned()
+    };
+    let question = Question::GitLogin { host: value("host"), path: value("path") };
+    match ask_supervisor(shared, question)? {
+        Answer::GitLogin(Some(login)) => {
+            let _shown = shared.log.add_secrets(std::slice::from_ref(&login.password));
+            Ok(format!("username={}\npassword={}\n", login.username, login.password.reveal()))
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+/// `codebuild-git-credential get`, which git tells of a repository on standard input.
+fn git_credential(socket: &Path, arguments: &[OsString]) -> io::Result<()> {
+    // Nothing is stored, nothing erased.
+    if arguments != ["get"] {
+        return Ok(());
+    }
+    let mut asked = String::new();
+    io::stdin().take(MAX_ASKED).read_to_string(&mut asked)?;
+    let mut stream = UnixStream::connect(socket)?;
+    write!(stream, "{GIT_CREDENTIAL}\n{}\n\n", asked.trim_end())?;
+    io::copy(&mut stream, &mut io::stdout()).map(drop)
+}
+
 /// Runs a helper command by its name; nothing for another name.
 pub(crate) fn run(layout: &Layout, name: &OsStr, arguments: &[OsString]) -> Option<ExitCode> {
     if let Some(code) = find_files(name.to_str()?, arguments) {
         return Some(code);
+    }
+    if name == GIT_CREDENTIAL {
+        return Some(crate::report(git_credential(&layout.helper_socket(), arguments)));
     }
     let name = [BREAKPOINT, RESUME].into_iter().find(|helper| name == *helper)?;
     let socket = layout.helper_socket();

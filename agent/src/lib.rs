@@ -7,6 +7,7 @@
 //! `control` at once.
 
 mod agent;
+mod asking;
 mod build;
 mod capture;
 mod carried;
@@ -14,6 +15,7 @@ mod cgroup;
 mod clock;
 mod companion;
 mod control;
+mod credentials;
 mod ended;
 mod environment;
 mod error;

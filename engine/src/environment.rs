@@ -115,7 +115,7 @@ pub fn codebuild_variables(
 fn repository_url(source: &ProjectSource, origin_url: &str) -> String {
     let location = source.location.as_deref().unwrap_or_default();
     match source.kind {
-        SourceType::NoSource => String::new(),
+        SourceType::NoSource | SourceType::Codepipeline => String::new(),
         SourceType::Directory => origin_url.to_owned(),
         SourceType::S3 if !location.starts_with("s3://") => format!("s3://{location}"),
         _ => location.to_owned(),

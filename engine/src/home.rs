@@ -63,6 +63,16 @@ impl Home {
         try_lock(&root.join("lock"))
     }
 
+    /// As [`BuildDir::try_delivery_lock`], of a batch.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn try_batch_delivery_lock(&self, uuid: &str) -> io::Result<Option<BuildLock>> {
+        let directory = self.root.join("batches").join(uuid);
+        private_dir(&directory)?;
+        try_lock(&directory.join("delivery.lock"))
+    }
+
     /// Puts the agent's binary where executors can mount it, once for each version of it; `version` tells them apart.
     ///
     /// # Errors

@@ -11,13 +11,13 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use runspan_agent_protocol as protocol;
 use runspan_agent_protocol::{
-    End, HEADER, Hello, Kind, PROTOCOL, Purpose, RecordHead, Reply, Request, Verb, Welcome, decode, layout,
-    parse_header, read_frame, write_frame, write_json,
+    Answer, End, HEADER, Hello, Kind, PROTOCOL, Purpose, Question, RecordHead, Reply, Request, Verb, Welcome,
+    decode, layout, parse_header, read_frame, write_frame, write_json,
 };
 use tokio::sync::mpsc;
 
@@ -45,6 +45,8 @@ pub enum Incoming {
 
 /// Reads an upload; its result tells the driver what was stored.
 pub type ReceiveBlob = Box<dyn FnOnce(&mut dyn Read) + Send>;
+/// Answers a question of the build's, or says why not; may take its time.
+pub type Answers = Box<dyn Fn(Question) -> Result<Answer, String> + Send + Sync>;
 /// Writes a download.
 pub type SendBlob = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
@@ -70,6 +72,7 @@ struct Shared {
     /// Held by the one thread that applies the spool.
     applying: Mutex<()>,
     driver: mpsc::Sender<Incoming>,
+    answers: OnceLock<Answers>,
 }
 
 #[derive(Default)]
@@ -109,6 +112,7 @@ impl Link {
             service,
             applying: Mutex::default(),
             driver,
+            answers: OnceLock::new(),
         });
         let (accepting, serving) = (Arc::clone(&listener), Arc::clone(&shared));
         spawn("agent-accept", move || {
@@ -122,6 +126,11 @@ impl Link {
             }
         })?;
         Ok(Self { shared, incoming, stop: listener })
+    }
+
+    /// Answers the build's questions so; before this is called, and without it, there is no answer.
+    pub fn answer(&self, answers: Answers) {
+        let _set_before = self.shared.answers.set(answers);
     }
 
     /// Sends a request, now or as soon as the agent is there, and again when it comes back before it answered.
@@ -285,6 +294,16 @@ impl Shared {
                 Some(service) => service.connect(stream),
                 None => Ok(()),
             },
+            Purpose::Ask(question) => {
+                let answer = self.answers.get().map_or_else(
+                    || Err("this build has nobody to ask".to_owned()),
+                    |answers| answers(question),
+                );
+                match answer {
+                    Ok(answer) => write_json(&mut stream, Kind::Data, &answer),
+                    Err(reason) => write_json(&mut stream, Kind::End, &End::Failed(reason)),
+                }
+            }
             Purpose::Shell { .. } => Ok(()),
         }
     }

@@ -24,6 +24,8 @@ pub struct Plan {
     pub phases: Vec<PlannedPhase>,
     /// Names of `exported-variables`.
     pub exported: Vec<String>,
+    /// `git-credential-helper`.
+    pub git_credential_helper: bool,
     /// The primary artifact first, when there is one.
     pub artifacts: Vec<PlannedArtifact>,
     /// `reports`.
@@ -111,6 +113,8 @@ pub struct PlannedReport {
     pub files: Vec<String>,
     /// `base-directory`.
     pub base_directory: String,
+    /// `discard-paths`, which is for exported files.
+    pub discard_paths: bool,
 }
 
 /// Why a buildspec that reads well cannot be run; CodeBuild's status code and message.
@@ -158,6 +162,7 @@ pub fn plan(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Res
         variables: variables(request, spec),
         phases,
         exported: spec.env.exported_variables.clone(),
+        git_credential_helper: spec.env.git_credential_helper.unwrap_or_default(),
         artifacts: artifacts(request, project_name, spec),
         reports: spec
             .reports
@@ -167,6 +172,7 @@ pub fn plan(request: &BuildRequest, project_name: &str, spec: &Buildspec) -> Res
                 format: report.file_format.unwrap_or_default(),
                 files: report.files.clone(),
                 base_directory: report.base_directory.clone().unwrap_or_default(),
+                discard_paths: report.discard_paths.unwrap_or_default(),
             })
             .collect(),
         cache,

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runspan_agent_protocol::Variable;
+use runspan_agent_protocol::{GitLogin, RoleCredentials, Variable};
 use serde::{Deserialize, Serialize};
 
+use crate::RegistryLogin;
 use crate::project::{BucketOwnerAccess, EnvironmentVariable, SourceType};
 use crate::sinks::Sink;
-use crate::source::GitLogin;
 
 /// Everything that was plugged in. A build that asks for what is not here is told so.
 #[derive(Clone, Default)]
@@ -22,6 +22,8 @@ pub struct Ports {
     pub objects: Option<Arc<dyn ObjectStore>>,
     /// Logins for git hosts.
     pub logins: Option<Arc<dyn SourceLogins>>,
+    /// Who a build may be elsewhere.
+    pub identities: Option<Arc<dyn Identities>>,
     /// What builds may speak to that ask for it.
     pub service: Option<Arc<dyn LocalService>>,
     /// Those who follow builds.
@@ -68,6 +70,37 @@ pub struct SecretError {
     pub message: String,
 }
 
+/// Who a build, or whoever runs it, is elsewhere.
+pub trait Identities: Send + Sync {
+    /// Whoever runs the program.
+    fn own(&self) -> Arc<dyn Identity>;
+
+    /// A role, for a session of this name.
+    fn role(&self, arn: &str, session: &str) -> Arc<dyn Identity>;
+}
+
+/// Somebody, and what can be had as that one.
+#[async_trait]
+pub trait Identity: Send + Sync {
+    /// Credentials, new ones in time before the old ones end.
+    ///
+    /// # Errors
+    /// Why there are none, in words.
+    async fn credentials(&self) -> Result<RoleCredentials, String>;
+
+    /// A login for a git repository, by host and path of its URL; `None` for a host that is not of this world.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    async fn git_login(&self, host: &str, path: &str) -> Result<Option<GitLogin>, String>;
+
+    /// A login for a registry of images; `None` for one that is not of this world.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    async fn registry_login(&self, registry: &str) -> Result<Option<RegistryLogin>, String>;
+}
+
 /// Keeps files as objects, as S3 does.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -94,6 +127,52 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// [`ObjectError`].
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ObjectError>;
+
+    /// Takes back what uploads left there whose files are gone.
+    async fn tidy(&self) {}
+}
+
+/// Remembers uploads in parts, so that whoever comes next goes on with them.
+pub trait Uploads: Send + Sync {
+    /// Every upload that is under way, also by other processes.
+    fn all(&self) -> Vec<StartedUpload>;
+
+    /// One begins.
+    fn begin(&self, upload: &StartedUpload);
+
+    /// A part of it has arrived.
+    fn arrived(&self, id: &str, part: &UploadedPart);
+
+    /// It is over, however.
+    fn end(&self, id: &str);
+}
+
+/// An upload in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartedUpload {
+    /// The store's id of it.
+    pub id: String,
+    /// Where the object will be.
+    pub place: Place,
+    /// The file.
+    pub file: PathBuf,
+    /// What tells its content from any other.
+    pub content: String,
+    /// Bytes of a part.
+    pub part_bytes: u64,
+    /// Those that have arrived, by number.
+    pub parts: Vec<UploadedPart>,
+}
+
+/// A part that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadedPart {
+    /// From 1.
+    pub number: i32,
+    /// The store's own word for what arrived.
+    pub etag: String,
+    /// Its CRC-32.
+    pub checksum: Option<String>,
 }
 
 /// `x-amz-meta-*`.

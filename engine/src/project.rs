@@ -24,6 +24,8 @@ pub struct Project {
     pub service_role: Option<String>,
     pub logs_config: LogsConfig,
     pub build_batch_config: Option<BuildBatchConfig>,
+    /// Ours: what `CreateReportGroup` would say of the groups that the buildspec names.
+    pub report_groups: Vec<ReportGroupSettings>,
     pub concurrent_build_limit: Option<u32>,
     pub auto_retry_limit: Option<u32>,
     pub debug_session_enabled: bool,
@@ -240,6 +242,51 @@ pub struct S3LogsConfig {
     pub location: Option<String>,
     pub encryption_disabled: Option<bool>,
     pub bucket_owner_access: BucketOwnerAccess,
+}
+
+/// A report group, as `CreateReportGroup` has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct ReportGroupSettings {
+    /// As the buildspec has it, or with the project's name before it.
+    pub name: String,
+    pub export_config: ReportExportConfig,
+}
+
+/// `exportConfig`: where the raw files of reports go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct ReportExportConfig {
+    pub export_config_type: ReportExportType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3_destination: Option<S3ReportDestination>,
+}
+
+/// `exportConfigType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are CodeBuild's")]
+pub enum ReportExportType {
+    S3,
+    #[default]
+    NoExport,
+}
+
+/// `s3Destination`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct S3ReportDestination {
+    pub bucket: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    pub packaging: ArtifactPackaging,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_disabled: Option<bool>,
 }
 
 /// `ENABLED` or `DISABLED`.

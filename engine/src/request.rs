@@ -19,6 +19,8 @@ pub struct BuildRequest {
     pub source: ProjectSource,
     /// The version of the primary source, after overrides.
     pub source_version: Option<String>,
+    /// The commit of a primary source that comes without its history, as a pipeline's.
+    pub source_revision: Option<String>,
     /// Secondary sources with their versions; each has a `sourceIdentifier`.
     pub secondary_sources: Vec<(ProjectSource, Option<String>)>,
     /// `buildspecOverride`.

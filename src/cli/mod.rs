@@ -10,6 +10,7 @@ mod doctor;
 mod executor;
 mod explain;
 mod images;
+mod pipelines;
 mod register;
 mod run;
 mod serve;

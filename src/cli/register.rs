@@ -17,6 +17,8 @@ use crate::failure::Failure;
 pub(crate) enum RegisterCommand {
     /// Be a self-hosted runner of a repository, organisation or enterprise on GitHub.
     Github(Box<GitHubArgs>),
+    /// Be a worker for a custom action of CodePipeline.
+    Codepipeline(super::pipelines::RegisterArgs),
 }
 
 /// How to prove a right to runners.
@@ -92,7 +94,10 @@ pub(crate) struct GitHubArgs {
 
 /// Registers.
 pub(super) async fn register_with(command: RegisterCommand, config: Config) -> Result<Exit, Failure> {
-    let RegisterCommand::Github(args) = command;
+    let args = match command {
+        RegisterCommand::Github(args) => args,
+        RegisterCommand::Codepipeline(args) => return super::pipelines::register(args, &config).await,
+    };
     let scope = Scope::parse(&args.url)?;
     let store = store(&config)?;
     let api = Api::new(scope, args.login.login()?, RUNNER_VERSION)?;

@@ -15,6 +15,8 @@ use crate::failure::Failure;
 pub(crate) enum UnregisterCommand {
     /// Remove a runner at GitHub and on this machine.
     Github(GitHubArgs),
+    /// Remove a worker of CodePipeline on this machine.
+    Codepipeline(super::pipelines::UnregisterArgs),
 }
 
 /// Remove a runner at GitHub and on this machine.
@@ -40,7 +42,10 @@ pub(crate) struct ListArgs {
 
 /// Removes a runner.
 pub(super) async fn unregister_with(command: UnregisterCommand, config: Config) -> Result<Exit, Failure> {
-    let UnregisterCommand::Github(args) = command;
+    let args = match command {
+        UnregisterCommand::Github(args) => args,
+        UnregisterCommand::Codepipeline(args) => return super::pipelines::unregister(args, &config).await,
+    };
     let store = store(&config)?;
     let found = store.registrations().map_err(|error| Failure::of(&error))?;
     let names: Vec<String> = found.iter().map(|(_, registration)| registration.name.clone()).collect();
@@ -72,8 +77,9 @@ pub(super) async fn unregister_with(command: UnregisterCommand, config: Config) 
 /// Lists the runners of this machine.
 pub(super) fn list(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
     let found = store(config)?.registrations().map_err(|error| Failure::of(&error))?;
+    let workers = super::pipelines::all(config)?;
     if args.format == Format::Json {
-        let all: Vec<_> = found
+        let mut all: Vec<_> = found
             .iter()
             .map(|(_, registration)| {
                 serde_json::json!({
@@ -86,16 +92,18 @@ pub(super) fn list(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
                 })
             })
             .collect();
+        all.extend(workers.iter().map(|(_, worker)| super::pipelines::json(worker)));
         console::print(&format!("{}\n", serde_json::Value::from(all)));
         return Ok(Exit::Success);
     }
-    let rows: Vec<[String; 4]> = found
+    let mut rows: Vec<[String; 4]> = found
         .into_iter()
         .map(|(_, registration)| {
             let url = registration.scope.map(|scope| scope.to_string()).unwrap_or_default();
             ["github".to_owned(), registration.name, url, registration.labels.join(",")]
         })
         .collect();
+    rows.extend(workers.iter().map(|(_, worker)| super::pipelines::row(worker)));
     console::print(&console::table(["HOST", "NAME", "URL", "LABELS"], &rows));
     Ok(Exit::Success)
 }

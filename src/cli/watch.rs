@@ -70,7 +70,7 @@ impl Session {
         let supervisor = Supervisor::new(Arc::clone(&journal), executor, agent, config.region.clone())
             .with_progress(Arc::new(move |_, progress| placing.placing(&progress)))
             .with_actions(config.actions())
-            .with_ports(ports(config));
+            .with_ports(ports(config, &journal));
         Ok(Self { journal, supervisor, output, live })
     }
 

@@ -290,6 +290,134 @@ fn what_cannot_be_delivered_waits_and_is_delivered_once() {
 }
 
 #[test]
+fn raw_files_of_reports_go_where_their_group_says() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "raw-reports");
+    let buildspec = r#"
+version: 0.2
+phases:
+  build:
+    commands:
+      - mkdir -p out/deep
+      - echo '<testsuite name="s" tests="1"><testcase name="t" classname="c"/></testsuite>' | tee out/a.xml > out/deep/b.xml
+reports:
+  loose: { files: ["**/*.xml"], base-directory: out }
+  packed: { files: ["**/*.xml"], base-directory: out, discard-paths: yes }
+  here: { files: ["**/*.xml"], base-directory: out }
+  denied: { files: ["**/*.xml"], base-directory: out }
+"#;
+    let group = |name: &str, bucket: &str, packaging: &str| {
+        let place =
+            json!({ "bucket": bucket, "path": "raw", "packaging": packaging, "encryptionKey": "alias/r" });
+        json!({ "name": name, "exportConfig": { "exportConfigType": "S3", "s3Destination": place } })
+    };
+    let project = json!({ "name": "tested", "reportGroups": [
+        group("loose", "raw-reports", "NONE"), group("tested-packed", "raw-reports", "ZIP"),
+        group("denied", "no-such-bucket-4711", "NONE"),
+    ] });
+    let ran = run(&home, aws, "reports", buildspec, &project).finish().exited(0);
+    assert!(ran.errors().contains("the raw files of report tested-denied are not exported"), "{ran}");
+    let reports = home.record(&home.build()).0["reports"].clone();
+    let id = |index: usize| reports[index]["arn"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let packed = format!("raw/tested-packed/{}.zip", id(1));
+    let expected = [
+        format!("raw/tested-loose/{}/a.xml", id(0)),
+        format!("raw/tested-loose/{}/deep/b.xml", id(0)),
+        packed.clone(),
+    ];
+    assert_eq!(keys(aws, "raw-reports"), expected);
+    let stored = aws.boto3("s3", "get_object", json!({ "Bucket": "raw-reports", "Key": packed }));
+    let names: Vec<_> = stored["Body"]["zip"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["a.xml", "b.xml"]);
+    assert_eq!(stored["SSEKMSKeyId"], "alias/r");
+    assert_eq!(reports[0]["exportConfig"]["s3Destination"]["bucket"], "raw-reports");
+    assert_eq!(reports[2]["exportConfig"]["exportConfigType"], "NO_EXPORT");
+    assert!(reports.as_array().unwrap().iter().all(|report| report["status"] == "SUCCEEDED"), "{reports}");
+}
+
+#[test]
+fn a_combined_artifact_waits_for_its_bucket() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "late-artifacts");
+    let buildspec = r#"
+version: 0.2
+batch: { build-list: [{ identifier: one }, { identifier: two }] }
+phases: { build: { commands: ["echo $CODEBUILD_BATCH_BUILD_IDENTIFIER > $CODEBUILD_BATCH_BUILD_IDENTIFIER"] } }
+artifacts: { files: [one, two] }
+"#;
+    let project = json!({
+        "name": "late",
+        "artifacts": { "type": "S3", "location": "late-artifacts", "packaging": "ZIP", "namespaceType": "BUILD_ID", "name": "all.zip" },
+        "buildBatchConfig": { "combineArtifacts": true },
+    });
+    aws.faults("late", json!([{ "action": "*", "answer": 503 }]));
+    let ran = run(&home, aws, "late", buildspec, &project).finish().exited(0);
+    let said = ran.errors();
+    let batch = said.split("late:").find_map(|text| {
+        text.split(['\u{1b}', ' ', ':', '\n'])
+            .next()
+            .filter(|id| home.runspan(["builds", "show", id]).finish().text().starts_with("batch"))
+    });
+    let batch = batch.unwrap_or_else(|| panic!("no batch in {said}")).to_owned();
+    let shown = home.runspan(["builds", "show", &batch]).finish().exited(0);
+    shown.printed(&["SUCCEEDED", "UNDELIVERED", "s3-artifact arn:aws:s3:::late-artifacts/"]);
+    aws.faults("late", json!([]));
+    aws.serve(home.runspan(["builds", "deliver", &batch]), "late").finish().exited(0);
+    assert_eq!(keys(aws, "late-artifacts"), [format!("{batch}/all.zip")]);
+    let stored = aws.boto3(
+        "s3",
+        "get_object",
+        json!({ "Bucket": "late-artifacts", "Key": format!("{batch}/all.zip") }),
+    );
+    assert_eq!(stored["Body"], json!({ "zip": { "one": "one\n", "two": "two\n" } }));
+    aws.serve(home.runspan(["builds", "deliver"]), "late").finish().exited(0);
+    assert_eq!(keys(aws, "late-artifacts").len(), 3);
+}
+
+#[test]
+fn an_upload_in_parts_goes_on_where_it_was_cut() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "cut-artifacts");
+    let buildspec = "
+version: 0.2
+phases: { build: { commands: ['head -c 167772160 /dev/urandom > big && sha256sum big'] } }
+artifacts: { files: [big] }
+";
+    let project =
+        json!({ "name": "cut", "artifacts": { "type": "S3", "location": "cut-artifacts", "name": "/" } });
+    let uploads = || {
+        let listed = aws.boto3("s3", "list_multipart_uploads", json!({ "Bucket": "cut-artifacts" }));
+        listed["Uploads"].as_array().map_or(0, Vec::len)
+    };
+    // 20 parts: the upload is begun, and 8 parts arrive.
+    let cut = |after: u64| json!([{ "action": "s3:PutObject", "answer": 503, "after": after }]);
+    aws.faults("cut", cut(9));
+    let ran = run(&home, aws, "cut", buildspec, &project).finish().exited(0);
+    assert!(ran.errors().contains("is not delivered"), "{ran}");
+    assert_eq!((keys(aws, "cut-artifacts"), uploads()), (Vec::new(), 1));
+    // Another process sends some more, and a third the rest, and nothing twice.
+    aws.faults("cut", cut(6));
+    aws.serve(home.runspan(["builds", "deliver"]), "cut").finish().exited(3);
+    aws.faults("cut", json!([]));
+    let before = aws.requests("cut");
+    aws.serve(home.runspan(["builds", "deliver"]), "cut").finish().exited(0);
+    assert_eq!(aws.requests("cut") - before, 20 - 8 - 6 + 1, "the parts that lacked, and the end");
+    assert_eq!((keys(aws, "cut-artifacts"), uploads()), (vec!["big".to_owned()], 0));
+    let stored = aws.boto3("s3", "get_object", json!({ "Bucket": "cut-artifacts", "Key": "big" }));
+    let sum = stored["Body"]["sha256"].as_str().unwrap().to_owned();
+    ran.printed(&[&sum]);
+
+    // What waits for a file that is gone is taken back.
+    aws.faults("cut", cut(9));
+    run(&home, aws, "cut", buildspec, &project).finish().exited(0);
+    assert_eq!(uploads(), 1);
+    fs::remove_dir_all(home.state().join("builds").join(home.build()).join("outgoing")).unwrap();
+    aws.faults("cut", json!([]));
+    aws.serve(home.runspan(["builds", "deliver"]), "cut").finish().exited(3);
+    assert_eq!(uploads(), 0);
+}
+
+#[test]
 fn what_is_wrong_is_said_with_what_to_do() {
     let (Some(home), Some(aws)) = (home(), aws()) else { return };
     bucket(aws, "wrong-artifacts");

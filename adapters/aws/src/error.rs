@@ -11,7 +11,7 @@ use crate::remedy::Cause;
 
 /// A request that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// The service said no.
     #[error("{}", refused(.code, .message, .action, .status, .request_id, .region.as_deref()))]
     Refused {
@@ -21,7 +21,9 @@ pub(crate) enum CallError {
         message: String,
         /// The IAM action, as in `ssm:GetParameters`.
         action: &'static str,
+        /// HTTP status.
         status: u16,
+        /// For AWS's support.
         request_id: String,
         /// Where it was looked for; of a bucket that is elsewhere, where that is.
         region: Option<String>,
@@ -31,6 +33,7 @@ pub(crate) enum CallError {
     Unanswered {
         /// The IAM action.
         action: &'static str,
+        /// Why.
         reason: String,
     },
     /// There is nothing to sign the request with.
@@ -41,6 +44,7 @@ pub(crate) enum CallError {
     NoCredentials {
         /// The IAM action.
         action: &'static str,
+        /// Why.
         reason: String,
     },
 }
@@ -93,7 +97,7 @@ impl CallError {
     }
 
     /// The service's code.
-    pub(crate) fn code(&self) -> &str {
+    pub fn code(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,
             Self::Unanswered { .. } | Self::NoCredentials { .. } => "",
@@ -101,7 +105,7 @@ impl CallError {
     }
 
     /// Whether the same request may succeed later, though nothing of the build or of its project changes.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Refused { code, status, .. } => {
                 *status >= 500 || *status == 429 || Cause::of(code).is_some_and(Cause::is_passing)

@@ -18,7 +18,6 @@ use crate::account::Account;
 use crate::objects::S3;
 
 /// Follows builds to their end.
-#[derive(Debug)]
 pub struct S3Logs(S3);
 
 impl S3Logs {

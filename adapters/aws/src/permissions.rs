@@ -15,7 +15,29 @@ pub(crate) const PUT_METRIC_DATA: &str = "cloudwatch:PutMetricData";
 pub(crate) const PUT_METRIC_ALARM: &str = "cloudwatch:PutMetricAlarm";
 pub(crate) const PUT_DASHBOARD: &str = "cloudwatch:PutDashboard";
 pub(crate) const PUT_EVENTS: &str = "events:PutEvents";
+pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRole";
+pub(crate) const GET_AUTHORIZATION_TOKEN: &str = "ecr:GetAuthorizationToken";
 pub(crate) const PUBLISH: &str = "sns:Publish";
+
+/// What the worker of a pipeline's action asks for.
+pub mod pipeline {
+    /// The worker's calls.
+    pub const POLL_FOR_JOBS: &str = "codepipeline:PollForJobs";
+    /// Takes a job.
+    pub const ACKNOWLEDGE_JOB: &str = "codepipeline:AcknowledgeJob";
+    /// Reads it again.
+    pub const GET_JOB_DETAILS: &str = "codepipeline:GetJobDetails";
+    /// It succeeded, or goes on.
+    pub const PUT_JOB_SUCCESS_RESULT: &str = "codepipeline:PutJobSuccessResult";
+    /// It failed.
+    pub const PUT_JOB_FAILURE_RESULT: &str = "codepipeline:PutJobFailureResult";
+    /// Finds the action type.
+    pub const LIST_ACTION_TYPES: &str = "codepipeline:ListActionTypes";
+    /// Makes it.
+    pub const CREATE_CUSTOM_ACTION_TYPE: &str = "codepipeline:CreateCustomActionType";
+    /// Removes it.
+    pub const DELETE_CUSTOM_ACTION_TYPE: &str = "codepipeline:DeleteCustomActionType";
+}
 
 /// A feature's rights.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +123,48 @@ pub const PERMISSIONS: &[Permission] = &[
         feature: "EventBridge",
         actions: &[PUT_EVENTS],
         resources: &["arn:aws:events:REGION:ACCOUNT:event-bus/BUS"],
+    },
+    Permission {
+        feature: "A project's role for its builds",
+        actions: &[ASSUME_ROLE],
+        resources: &["arn:aws:iam::ACCOUNT:role/ROLE"],
+    },
+    Permission {
+        feature: "Sources in CodeCommit",
+        actions: &["codecommit:GitPull"],
+        resources: &["arn:aws:codecommit:REGION:ACCOUNT:REPOSITORY"],
+    },
+    Permission {
+        feature: "Images in ECR: the login",
+        // This action knows no resources.
+        actions: &[GET_AUTHORIZATION_TOKEN],
+        resources: &["*"],
+    },
+    Permission {
+        feature: "Images in ECR: the layers",
+        actions: &["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+        resources: &["arn:aws:ecr:REGION:ACCOUNT:repository/NAME"],
+    },
+    Permission {
+        feature: "Jobs of CodePipeline",
+        actions: &[
+            pipeline::POLL_FOR_JOBS,
+            pipeline::ACKNOWLEDGE_JOB,
+            pipeline::GET_JOB_DETAILS,
+            pipeline::PUT_JOB_SUCCESS_RESULT,
+            pipeline::PUT_JOB_FAILURE_RESULT,
+        ],
+        // Only the first of them knows resources.
+        resources: &["*"],
+    },
+    Permission {
+        feature: "`runspan register codepipeline` and `unregister --action-type`",
+        actions: &[
+            pipeline::LIST_ACTION_TYPES,
+            pipeline::CREATE_CUSTOM_ACTION_TYPE,
+            pipeline::DELETE_CUSTOM_ACTION_TYPE,
+        ],
+        resources: &["*"],
     },
     Permission { feature: "SNS", actions: &[PUBLISH], resources: &["arn:aws:sns:REGION:ACCOUNT:TOPIC"] },
 ];

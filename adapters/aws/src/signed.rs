@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use serde_json::Value;
@@ -13,11 +12,13 @@ use crate::error::{CallError, causes};
 
 /// A service, as its requests name it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Service {
+pub struct Service {
     /// As environment and profiles name it, for endpoints.
     id: &'static str,
-    /// The first part of its host name, and its name in signatures.
+    /// Its name in signatures.
     name: &'static str,
+    /// The first part of its host name.
+    host: &'static str,
     /// What `X-Amz-Target` begins with.
     target: &'static str,
     /// The type of its requests in JSON.
@@ -27,15 +28,22 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) const fn new(id: &'static str, name: &'static str, target: &'static str) -> Self {
-        Self { id, name, target, content_type: "application/x-amz-json-1.1", tries_again: true }
+    /// One that speaks JSON 1.1.
+    pub const fn new(id: &'static str, name: &'static str, target: &'static str) -> Self {
+        Self { id, name, host: name, target, content_type: "application/x-amz-json-1.1", tries_again: true }
+    }
+
+    pub(crate) const fn host(self, host: &'static str) -> Self {
+        Self { host, ..self }
     }
 
     pub(crate) const fn json_1_0(self) -> Self {
         Self { content_type: "application/x-amz-json-1.0", ..self }
     }
 
-    pub(crate) const fn once(self) -> Self {
+    /// The same, of which nothing that may have arrived is sent again.
+    #[must_use]
+    pub const fn once(self) -> Self {
         Self { tries_again: false, ..self }
     }
 }
@@ -46,7 +54,10 @@ const DEFAULT_TRIES: u32 = 3;
 
 impl Account {
     /// A call in AWS's JSON protocol. `action` is the IAM action, as in `ssm:GetParameters`.
-    pub(crate) async fn json(
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn json(
         &self,
         service: Service,
         action: &'static str,
@@ -112,13 +123,9 @@ impl Account {
         let unanswered =
             |error: &dyn std::error::Error| CallError::Unanswered { action, reason: causes(error) };
         let region = self.region().await;
-        let url = own_endpoint(config, service.id).unwrap_or_else(|| endpoint(config, service.name, region));
+        let url = own_endpoint(config, service.id).unwrap_or_else(|| endpoint(config, service.host, region));
         let url = format!("{}/", url.trim_end_matches('/'));
-        let no_credentials = |reason: String| CallError::NoCredentials { action, reason };
-        let provider = config.credentials_provider().ok_or_else(|| no_credentials("none are set".into()))?;
-        let credentials =
-            provider.provide_credentials().await.map_err(|error| no_credentials(causes(&error)))?;
-        let identity = credentials.into();
+        let identity = self.credentials(action).await?.into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(region)

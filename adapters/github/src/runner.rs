@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
+pub use runspan_engine::Shutdown;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -19,18 +20,6 @@ use crate::{Broker, GitHubError, JobOffer, Message, OAuth, Registration, RunnerS
 const CONFLICT_PATIENCE: u32 = 12;
 /// A cancellation is said again and again until the job is over.
 const CANCEL_PAUSE: Duration = Duration::from_secs(1);
-
-/// Whether a runner is to end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shutdown {
-    /// No.
-    #[default]
-    No,
-    /// After the job that it has.
-    Drain,
-    /// With the job that it has.
-    Stop,
-}
 
 /// Why a runner ended.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,8 @@
 //!   answers the end of an upload with an end frame of its own, when it has everything. A blob whose connection breaks
 //!   is sent again, from its beginning.
 //!
+//! - **Ask**: a question of the build's, and the answer.
+//!
 //! Requests other than [`Verb::Stop`], [`Verb::Resume`] are carried out in order, one at a time, and each is
 //! answered by exactly one [`Event::Done`]. A request whose id was seen before is ignored, so a supervisor may
 //! repeat what it is not sure was received.
@@ -18,6 +20,7 @@
 mod companion;
 mod event;
 mod frame;
+mod question;
 mod request;
 mod secret;
 mod step;
@@ -25,6 +28,7 @@ mod step;
 pub use companion::*;
 pub use event::*;
 pub use frame::*;
+pub use question::*;
 pub use request::*;
 pub use secret::Secret;
 pub use step::*;
@@ -99,6 +103,9 @@ pub enum Purpose {
         /// Id of the request.
         request: u64,
     },
+    /// A question of the build's: the supervisor answers with a data frame, a JSON [`Answer`], or with an end frame
+    /// that says why not.
+    Ask(Question),
     /// A connection to the local service, which is handed on as it is: only bytes follow.
     Service,
     /// An interactive shell: the dialler is `runspan shell`, the agent answers with data frames.

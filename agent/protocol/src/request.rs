@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, PrepareSteps, RunStep, Secret};
+use crate::{Event, Offers, PrepareSteps, RunStep, Secret};
 
 /// An order to the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +103,8 @@ pub struct Configure {
     pub memory_limit: Option<u64>,
     /// Milliseconds between two [`crate::Event::Sample`]s; 0 for none.
     pub sample_interval_ms: u64,
+    /// What the build may ask for.
+    pub offers: Offers,
 }
 
 /// The shell of a build's commands.

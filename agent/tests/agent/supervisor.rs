@@ -11,8 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use runspan_agent_protocol::{
-    Command, Configure, End, Event, Hello, Kind, PhaseEnd, Purpose, RecordHead, Reply, Request, RunPhase,
-    Secret, Shell, Stop, StopReason, Variable, Verb, Welcome, decode, read_frame, write_frame, write_json,
+    Command, Configure, End, Event, Hello, Kind, Offers, PhaseEnd, Purpose, RecordHead, Reply, Request,
+    RunPhase, Secret, Shell, Stop, StopReason, Variable, Verb, Welcome, decode, read_frame, write_frame,
+    write_json,
 };
 
 pub(crate) const ATTEMPT: &str = "attempt-1";
@@ -141,6 +142,7 @@ impl Rig {
             pause_on_failure: false,
             memory_limit: None,
             sample_interval_ms: 0,
+            offers: Offers::default(),
         }
     }
 
@@ -357,7 +359,7 @@ fn serve(shared: &Shared, mut stream: UnixStream) {
             let _ = std::io::copy(&mut &stream, &mut &stream);
             return;
         }
-        Purpose::Shell { .. } => panic!("the supervisor has no shell"),
+        Purpose::Shell { .. } | Purpose::Ask(_) => panic!("the supervisor has no shell and no answer"),
     }
     let mut cut = {
         let mut state = shared.state.lock().unwrap();

@@ -10,9 +10,9 @@ use super::combine::{Made, combined};
 use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, Task, expand};
 use crate::artifacts::ArtifactError;
 use crate::build::{BuildArtifacts, BuildId, LOCAL_ACCOUNT};
-use crate::journal::Position;
+use crate::journal::{Position, StoredDelivery};
 use crate::lifecycle::{PhaseContext, Status};
-use crate::ports::Place;
+use crate::ports::{NewObject, ObjectError, Place};
 use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
 use crate::reports::{Execution, Report};
 use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
@@ -268,7 +268,7 @@ impl Run {
                 }
             }
         }
-        self.complete(stop).await
+        self.complete(stop, stopped).await
     }
 
     /// Starts what can start; what never can is skipped.
@@ -434,12 +434,23 @@ impl Run {
         groups.filter_map(artifact).collect()
     }
 
-    async fn complete(mut self, stopped: bool) -> Result<BatchOutcome, EngineError> {
+    async fn complete(
+        mut self,
+        mut stopped: bool,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<BatchOutcome, EngineError> {
         let failed =
             self.states.iter().zip(&self.tasks).any(|(state, task)| {
                 !task.ignore_failure && !matches!(state, State::Ended(Status::Succeeded))
             });
-        let failed = failed || (!stopped && !self.combine_artifacts().await?);
+        let mut failed = failed;
+        if !failed && !stopped {
+            tokio::select! {
+                combined = self.combine_artifacts() => failed = !combined?,
+                // Nobody who can stop it is left when this fails.
+                Ok(_) = async { stop.wait_for(|stop| *stop).await.map(|stop| *stop) } => stopped = true,
+            }
+        }
         let (status, phase) = match (stopped, failed) {
             (true, _) => (Status::Stopped, BatchPhaseType::Stopped),
             (false, true) => (Status::Failed, BatchPhaseType::Failed),
@@ -496,17 +507,33 @@ impl Run {
         let mut uploaded = Vec::new();
         for Made { mut artifact, stored, bucket, key, packaging } in all {
             if let (Some(bucket), Some(store)) = (bucket, &self.supervisor.ports.objects) {
-                store
-                    .put(&objects(&bucket, &key, &stored, &self.record.arn))
-                    .await
-                    .map_err(|error| format!("Failed to upload artifacts: {error}"))?;
+                let objects = objects(&bucket, &key, &stored, &self.record.arn);
                 let place = Place::new(&bucket.name, &key);
+                match store.put(&objects).await {
+                    Ok(()) => {}
+                    Err(ObjectError::Unavailable(reason)) => self.deliver_later(&place, &objects, reason)?,
+                    Err(error) => return Err(format!("Failed to upload artifacts: {error}")),
+                }
                 artifact.location = place.arn();
                 artifact.link = Some(object_link(&place, packaging, &self.supervisor.region));
             }
             uploaded.push(artifact);
         }
         Ok(uploaded)
+    }
+
+    /// Keeps files that cannot be taken into their bucket now.
+    fn deliver_later(&self, place: &Place, objects: &[NewObject], reason: String) -> Result<(), String> {
+        let kept =
+            |error: &dyn std::error::Error| format!("the artifact {} cannot be kept: {error}", place.arn());
+        let work = serde_json::to_string(objects).map_err(|error| kept(&error))?;
+        let name = format!("s3-artifact {}", place.arn());
+        let delivery = StoredDelivery {
+            work: Some(work),
+            error: Some(reason),
+            ..StoredDelivery::new(self.record.id.uuid(), &name)
+        };
+        self.supervisor.journal.save_delivery(&delivery).map_err(|error| kept(&error))
     }
 
     /// Removes what builds kept for each other, save what still waits to be uploaded.

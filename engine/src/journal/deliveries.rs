@@ -82,15 +82,16 @@ impl Journal {
         })
     }
 
-    /// Uuids of complete builds of which something was not delivered, the oldest first.
+    /// Uuids of complete builds and batches of which something was not delivered, the oldest first.
     ///
     /// # Errors
     /// [`JournalError`](super::JournalError).
     pub fn undelivered(&self) -> Result<Vec<String>> {
         self.run(|db| {
             db.prepare(
-                "SELECT DISTINCT uuid FROM builds JOIN deliveries ON build = uuid
-                 WHERE NOT done AND status <> 'IN_PROGRESS' ORDER BY start_us",
+                "SELECT DISTINCT uuid FROM
+                 (SELECT uuid, status, start_us FROM builds UNION ALL SELECT uuid, status, start_us FROM batches)
+                 JOIN deliveries ON build = uuid WHERE NOT done AND status <> 'IN_PROGRESS' ORDER BY start_us",
             )?
             .query_map([], |row| row.get(0))?
             .collect()

@@ -8,6 +8,7 @@ mod deliveries;
 mod lists;
 mod projects;
 mod recorder;
+mod uploads;
 
 use std::sync::Mutex;
 

@@ -5,6 +5,8 @@ use runspan_buildspec::ReportFormat;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::project::ReportExportConfig;
+
 use super::{CodeCoverage, Coverage, FileReport, ReportError, TestResults, TestStatus};
 
 /// Report groups that a buildspec may name.
@@ -100,6 +102,8 @@ pub struct Report {
     pub results: FileReport,
     /// What is missing from the results, and why.
     pub problems: Vec<ReportError>,
+    /// Where its files went, when they did.
+    pub export: Option<ReportExportConfig>,
 }
 
 impl Report {
@@ -130,7 +134,16 @@ impl Report {
         } else {
             ReportStatus::Succeeded
         };
-        Self { id, group, execution_id: execution.arn.clone(), created, status, results, problems }
+        Self {
+            id,
+            group,
+            execution_id: execution.arn.clone(),
+            created,
+            status,
+            results,
+            problems,
+            export: None,
+        }
     }
 
     /// One report of what the members of a batch reported to one group. `None` when none of them did.
@@ -153,6 +166,7 @@ impl Report {
             status: ReportStatus::Succeeded,
             results: FileReport::empty(is_coverage),
             problems: Vec::new(),
+            export: None,
         };
         let mut merged = 0;
         for member in members.iter().filter(|member| member.results.is_coverage() == is_coverage) {
@@ -186,7 +200,7 @@ impl Report {
             "status": self.status.name(),
             "created": self.created.to_string(),
             "expired": expired,
-            "exportConfig": { "exportConfigType": "NO_EXPORT" },
+            "exportConfig": self.export.clone().unwrap_or_default(),
             "truncated": false,
         });
         match &self.results {

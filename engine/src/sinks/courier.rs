@@ -97,6 +97,9 @@ impl Couriers {
     /// # Errors
     /// [`JournalError`].
     pub async fn retry(&self, only: Option<&str>) -> Result<(), JournalError> {
+        if let Some(store) = &self.ports.objects {
+            store.tidy().await;
+        }
         for uuid in self.journal.undelivered()? {
             if only.is_some_and(|only| only != uuid) {
                 continue;
@@ -143,7 +146,9 @@ impl Couriers {
 
     fn lock(&self, uuid: &str) -> Option<Arc<BuildLock>> {
         // A build whose directory cannot be used has said so elsewhere.
-        self.journal.home().build(uuid).try_delivery_lock().ok().flatten().map(Arc::new)
+        let home = self.journal.home();
+        let of_build = home.build(uuid).try_delivery_lock();
+        of_build.or_else(|_| home.try_batch_delivery_lock(uuid)).ok().flatten().map(Arc::new)
     }
 }
 
@@ -154,10 +159,20 @@ impl Couriers {
 pub fn undelivered(journal: &Journal) -> Result<Vec<Undelivered>, JournalError> {
     let mut all = Vec::new();
     for uuid in journal.undelivered()? {
-        let Some(stored) = journal.find(&uuid)? else { continue };
-        all.extend(journal.deliveries(&uuid)?.into_iter().filter(|state| !state.done).map(|state| {
-            Undelivered { build: stored.build.id.clone(), name: state.name, error: state.error }
-        }));
+        let build = match journal.find(&uuid)? {
+            Some(stored) => stored.build.id,
+            None => match journal.find_batch(&uuid)? {
+                Some(batch) => batch.id,
+                None => continue,
+            },
+        };
+        all.extend(
+            journal.deliveries(&uuid)?.into_iter().filter(|state| !state.done).map(|state| Undelivered {
+                build: build.clone(),
+                name: state.name,
+                error: state.error,
+            }),
+        );
     }
     Ok(all)
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use runspan_agent_protocol::Secret;
+pub use runspan_agent_protocol::GitLogin;
 
 use super::git_command::{GitCommand, Ran, split_login};
 use super::version::Version;
@@ -26,15 +26,6 @@ pub struct Git {
     pub login: Option<GitLogin>,
     /// `insecureSsl`.
     pub insecure_ssl: bool,
-}
-
-/// User name and password, or token, of a git host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GitLogin {
-    /// User name.
-    pub username: String,
-    /// Password or token.
-    pub password: Secret,
 }
 
 /// Clones and checks out; returns the checkout and its commit.

@@ -160,9 +160,8 @@ impl Driver {
             return self.abandon().await;
         };
         let prepared = if self.life.current() <= PhaseType::DownloadSource {
-            prepare(self.request.clone(), self.build.clone(), self.dirs.clone(), &self.supervisor.ports)
-                .await
-                .ok()
+            let ports = &self.supervisor.ports;
+            prepare(self.request.clone(), self.build.clone(), self.dirs.clone(), ports).await.ok()
         } else {
             None
         };

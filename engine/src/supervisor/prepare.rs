@@ -16,10 +16,10 @@ use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, plan};
-use crate::ports::{ObjectStore, Place, Ports, SourceLogins};
+use crate::ports::{Identities, ObjectStore, Place, Ports, SourceLogins};
 use crate::project::{CacheMode, ProjectSource, SourceType};
 use crate::request::{BuildRequest, BuildspecChoice};
-use crate::source::{self, Context, Fetched, Git, Source};
+use crate::source::{self, Context, Fetched, Git, GitLogin, Source};
 
 /// A larger buildspec is a mistake.
 const MAX_BUILDSPEC_BYTES: u64 = 16 << 20;
@@ -68,8 +68,8 @@ pub(super) async fn prepare(
     dirs: SourceDirs,
     ports: &Ports,
 ) -> Result<Prepared, Unprepared> {
-    let objects = Objects::of(ports);
-    tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs, &objects)).await.unwrap_or_else(
+    let outside = Outside::of(ports);
+    tokio::task::spawn_blocking(move || prepare_now(&request, &build, &dirs, &outside)).await.unwrap_or_else(
         |error| {
             Err(PhaseOutcome::fault("INTERNAL_ERROR", format!("fetching the sources ended: {error}")).into())
         },
@@ -80,18 +80,18 @@ fn prepare_now(
     request: &BuildRequest,
     build: &Build,
     dirs: &SourceDirs,
-    objects: &Objects,
+    outside: &Outside,
 ) -> Result<Prepared, Unprepared> {
     let failed = |error: String| PhaseOutcome::failed("CLIENT_ERROR", error);
     let primary =
-        fetch(request, &request.source, request.source_version.as_deref(), objects).map_err(failed)?;
+        fetch(request, &request.source, request.source_version.as_deref(), outside).map_err(failed)?;
     let primary = Arc::new(primary);
     let mut sources = vec![(dirs.primary.clone(), Arc::clone(&primary))];
     for ((secondary, version), (_, dir)) in request.secondary_sources.iter().zip(&dirs.secondary) {
-        let fetched = fetch(request, secondary, version.as_deref(), objects).map_err(failed)?;
+        let fetched = fetch(request, secondary, version.as_deref(), outside).map_err(failed)?;
         sources.push((dir.clone(), Arc::new(fetched)));
     }
-    let (bytes, yaml_location) = read_buildspec(request, primary.path(), &dirs.primary, objects)
+    let (bytes, yaml_location) = read_buildspec(request, primary.path(), &dirs.primary, outside)
         .map_err(|message| PhaseOutcome::failed("YAML_FILE_ERROR", message))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (plan, diagnostics) = plan_from(&text, request, build)?;
@@ -101,17 +101,18 @@ fn prepare_now(
     warnings.extend(sources.iter().flat_map(|(_, source)| source.warnings.iter().cloned()));
     // A directory that is a checkout has a commit too, though its tree may differ from it.
     let head = || primary.origin.as_ref().and_then(|origin| origin.head.clone());
-    let resolved_version = primary.resolved_version.clone().or_else(head);
+    let revision = || request.source_revision.clone();
+    let resolved_version = primary.resolved_version.clone().or_else(revision).or_else(head);
     let origin_url = primary.origin.as_ref().and_then(|origin| origin.url.clone());
     Ok(Prepared { text, plan, yaml_location, warnings, sources, origin_url, resolved_version })
 }
 
 /// Fetches the primary source and reads its buildspec's `batch`; the error is in words for the batch's record.
 pub(crate) async fn batchspec(request: BuildRequest, ports: &Ports) -> Result<Batch, String> {
-    let objects = Objects::of(ports);
+    let outside = Outside::of(ports);
     let read = move || {
-        let primary = fetch(&request, &request.source, request.source_version.as_deref(), &objects)?;
-        let (bytes, name) = read_buildspec(&request, primary.path(), "", &objects)?;
+        let primary = fetch(&request, &request.source, request.source_version.as_deref(), &outside)?;
+        let (bytes, name) = read_buildspec(&request, primary.path(), "", &outside)?;
         let parsed = parse_bytes(&bytes);
         let Some(buildspec) = parsed.buildspec else {
             let first = parsed.diagnostics.iter().find(|diagnostic| diagnostic.status().is_some());
@@ -127,7 +128,7 @@ fn fetch(
     request: &BuildRequest,
     from: &ProjectSource,
     version: Option<&str>,
-    objects: &Objects,
+    outside: &Outside,
 ) -> Result<Fetched, String> {
     let location = from.location.clone().unwrap_or_default();
     // Removed when it has been unpacked.
@@ -135,14 +136,17 @@ fn fetch(
     let wanted = match from.kind {
         SourceType::NoSource => Source::None,
         SourceType::S3 => {
-            downloaded = objects.download(request, from, version)?;
+            downloaded = outside.download(request, from, version)?;
             Source::Zip(downloaded.to_path_buf())
         }
         kind if kind.is_git() => Source::Git(Git {
             version: version.unwrap_or_default().to_owned(),
             depth: from.git_clone_depth.and_then(NonZeroU32::new),
             submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
-            login: objects.logins.as_ref().and_then(|logins| logins.login(kind, &location)),
+            login: match kind {
+                SourceType::Codecommit => outside.login(&location)?,
+                _ => outside.logins.as_ref().and_then(|logins| logins.login(kind, &location)),
+            },
             url: location,
             insecure_ssl: from.insecure_ssl.unwrap_or_default(),
         }),
@@ -166,20 +170,35 @@ fn fetch(
     .map_err(|error| error.to_string())
 }
 
-/// What sources are fetched from and with, for a thread that may wait.
-struct Objects {
+/// What is outside of this machine, for a thread that may wait.
+struct Outside {
     store: Option<Arc<dyn ObjectStore>>,
     logins: Option<Arc<dyn SourceLogins>>,
+    identities: Option<Arc<dyn Identities>>,
     runtime: tokio::runtime::Handle,
 }
 
-impl Objects {
+impl Outside {
     fn of(ports: &Ports) -> Self {
         Self {
             store: ports.objects.clone(),
             logins: ports.logins.clone(),
+            identities: ports.identities.clone(),
             runtime: tokio::runtime::Handle::current(),
         }
+    }
+
+    /// A login for a repository, where its URL has none.
+    fn login(&self, url: &str) -> Result<Option<GitLogin>, String> {
+        let Some(identities) = &self.identities else { return Ok(None) };
+        let Some((host, path)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
+            return Ok(None);
+        };
+        // One that is written in the URL is meant.
+        if host.contains('@') {
+            return Ok(None);
+        }
+        self.runtime.block_on(identities.own().git_login(host, path))
     }
 
     /// Fetches a zip file; errors are in CodeBuild's words.
@@ -244,7 +263,7 @@ fn read_buildspec(
     request: &BuildRequest,
     source: Option<&Path>,
     source_dir: &str,
-    objects: &Objects,
+    outside: &Outside,
 ) -> Result<(Vec<u8>, String), String> {
     let from_project = || request.source.buildspec.as_deref().filter(|text| !text.is_empty());
     let choice = request.buildspec.clone().or_else(|| from_project().map(BuildspecChoice::from_text));
@@ -263,7 +282,7 @@ fn read_buildspec(
                 _ => ("buildspec.yml".to_owned(), false),
             };
             if path.starts_with("arn:") {
-                let file = objects.get(&Place::parse(&path), &request.cache_dir.join("sources"))?;
+                let file = outside.get(&Place::parse(&path), &request.cache_dir.join("sources"))?;
                 let bytes =
                     fs::File::open(&file).and_then(read).map_err(|error| format!("{path}: {error}"))?;
                 return Ok((bytes, readonly()));

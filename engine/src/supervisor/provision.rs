@@ -63,6 +63,13 @@ impl Driver {
             },
         };
         let (own, registry_login) = own.unwrap_or_default();
+        let registry_login = match registry_login {
+            Some(login) => Some(login),
+            None => match self.registry_login(&root).await? {
+                Ok(login) => login,
+                Err(outcome) => return Ok(Err(outcome)),
+            },
+        };
         let has_steps = plan.phases.iter().any(|phase| !phase.steps.is_empty());
         let mut mounts = self.cache_mounts(plan)?;
         if has_steps {
@@ -170,6 +177,7 @@ impl Driver {
             pause_on_failure: self.request.shell_on_failure,
             memory_limit: compute(&self.request).ok().flatten().map(|(memory, _)| memory),
             sample_interval_ms: SAMPLE_INTERVAL.as_millis().try_into().unwrap_or(1000),
+            offers: self.offers(plan),
         }
     }
 }

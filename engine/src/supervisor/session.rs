@@ -75,8 +75,12 @@ impl Session {
     pub(super) fn listen(driver: &Driver) -> Result<Link, EngineError> {
         let uuid = driver.build.id.uuid();
         let service = driver.supervisor.ports.service.clone();
-        Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder), service)
-            .map_err(|source| EngineError::State { build: driver.build.id.to_string(), source })
+        let link = Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder), service)
+            .map_err(|source| EngineError::State { build: driver.build.id.to_string(), source })?;
+        if let Some(answers) = driver.answers() {
+            link.answer(answers);
+        }
+        Ok(link)
     }
 
     /// Opens line and conversation with an agent that runs already.

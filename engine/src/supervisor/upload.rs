@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use jiff::Timestamp;
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Reply, Verb};
@@ -9,6 +10,7 @@ use runspan_archive::Limits;
 use runspan_buildspec::ReportFormat;
 use tokio::sync::oneshot;
 use uuid::Uuid;
+use walkdir::WalkDir;
 
 use super::driver::Driver;
 use super::outgoing::object_link;
@@ -220,19 +222,34 @@ impl Driver {
         let mut texts = self.evaluate(session, texts).await?;
         let base_directory = texts.pop().unwrap_or_default();
         let group = texts.pop().unwrap_or_default();
-        let collect = report_files(base_directory, planned.files.clone(), 0);
         let format = planned.format;
-        let parse = move |from: &mut dyn Read| {
-            read_files(from, |name, bytes| Some(reports::parse(format, name, bytes)))
+        let execution = self.execution();
+        let named = group;
+        let group = ReportGroup::of(&execution, &named);
+        let id = Uuid::new_v4();
+        let export = self.export_of(&group, &named, id);
+        let collect = Collect {
+            discard_paths: planned.discard_paths && export.is_some(),
+            ..report_files(base_directory, planned.files.clone(), 0)
+        };
+        let raw = export.as_ref().map(|export| export.raw.clone());
+        let parse = move |from: &mut dyn Read| match raw {
+            Some(raw) => keep_files(from, &raw, |name, bytes| Some(reports::parse(format, name, bytes))),
+            None => read_files(from, |name, bytes| Some(reports::parse(format, name, bytes))),
         };
         let (collected, parsed) = self.collect(session, collect, parse).await?;
         if collected.files == 0 {
-            self.say(session, [format!("No matching report paths found for {group}")]).await?;
+            self.say(session, [format!("No matching report paths found for {named}")]).await?;
         }
-        let execution = self.execution();
         let files = parsed.unwrap_or_default();
-        let group = ReportGroup::of(&execution, &group);
-        Ok(Some(Report::assemble(&execution, group, format, files, Uuid::new_v4(), Timestamp::now())))
+        let mut report = Report::assemble(&execution, group, format, files, id, Timestamp::now());
+        if let Some(export) = export
+            && collected.files > 0
+        {
+            report.export = Some(export.config.clone());
+            self.export_report(export).await?;
+        }
+        Ok(Some(report))
     }
 
     /// Looks through the tree for files that are reports, as CodeBuild does when the buildspec names none.
@@ -349,6 +366,23 @@ fn report_files(base_directory: String, files: Vec<String>, search_seconds: u64)
         log: CollectLog::Quiet,
         search_seconds,
     }
+}
+
+/// [`read_files`], of files that stay in this directory.
+fn keep_files<T>(from: &mut dyn Read, directory: &Path, take: impl Fn(&str, &[u8]) -> Option<T>) -> Vec<T> {
+    // What cannot be stored is not exported, and its report says that there was nothing.
+    let stored = artifacts::store(from, artifacts::Packaging::None, directory, "", Limits::default());
+    let Ok(stored) = stored else { return Vec::new() };
+    let files = WalkDir::new(&stored.path).sort_by_file_name().into_iter().filter_map(Result::ok);
+    let mut taken = Vec::new();
+    for entry in files.filter(|entry| entry.file_type().is_file()) {
+        let below = entry.path().strip_prefix(&stored.path).unwrap_or(entry.path()).to_string_lossy();
+        let is_small = entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_REPORT_BYTES);
+        if let (true, Ok(bytes)) = (is_small, fs::read(entry.path())) {
+            taken.extend(take(&below, &bytes));
+        }
+    }
+    taken
 }
 
 /// What `take` makes of each file of a tar stream; one that is too large is passed over.

@@ -25,9 +25,14 @@ pub(super) async fn deliver(
     config: &Config,
     args: DeliverArgs,
 ) -> Result<Exit, Failure> {
-    let only = args.build.map(|name| find(&journal, &name)).transpose()?.map(|stored| stored.build.id);
+    let named = |name: String| match (find(&journal, &name), journal.find_batch(&name)?) {
+        (Ok(stored), _) => Ok(stored.build.id),
+        (Err(_), Some(batch)) => Ok(batch.id),
+        (Err(unknown), None) => Err(unknown),
+    };
+    let only = args.build.map(named).transpose()?;
     let only = only.as_ref().map(|id| id.uuid());
-    Couriers::new(Arc::clone(&journal), ports(config)).retry(only).await?;
+    Couriers::new(Arc::clone(&journal), ports(config, &journal)).retry(only).await?;
     let left = undelivered(&journal)?;
     let mut exit = Exit::Success;
     for left in left.iter().filter(|left| only.is_none_or(|only| only == left.build.uuid())) {

@@ -80,7 +80,9 @@ pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> 
             json(&WithSteps { steps: steps(journal, &stored)?, build: &stored.build })?
         }
         (Err(unknown), format) => match (journal.find_batch(&args.build)?, format) {
-            (Some(batch), Format::Human) => batch_for_people(&batch),
+            (Some(batch), Format::Human) => {
+                batch_for_people(&batch) + &waiting(&journal.deliveries(batch.id.uuid())?)
+            }
             (Some(batch), Format::Json) => json(&batch)?,
             (None, _) => return Err(unknown),
         },

@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use runspan_agent_protocol::Secret;
+use runspan_aws::Account;
+use runspan_codepipeline::{Desk, Worker};
+use runspan_engine::request::{BuildRequest, Grants};
 use runspan_github::{Notes, Place, Registration, ServedRunner, Shutdown};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +25,7 @@ use self::hosting::Projects;
 use self::storage::StorageArgs;
 use self::workshop::{Builder, Defaults};
 use super::executor::Choice;
+use super::pipelines;
 use super::register::store;
 use super::watch::{OutputArgs, Session, Signals};
 use crate::config::Config;
@@ -58,7 +62,7 @@ pub(crate) struct ServeArgs {
 
 /// Serves until a signal: the first lets jobs end, the second ends them, the third leaves them to the next process.
 pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failure> {
-    let runners = chosen(&args, &config)?;
+    let Chosen { runners, workers } = chosen(&args, &config)?;
     let journal = config.journal()?;
     let output = OutputArgs { json: false, quiet: true };
     let session = Session::open(&config, journal, args.executor, output).await?;
@@ -70,6 +74,19 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
             Some(ApiService::open(address, &args.api, gifts, &session, &config).await?)
         }
         None => None,
+    };
+    let template = BuildRequest {
+        image: image.clone(),
+        privileged: args.privileged.then_some(true),
+        grants: Grants {
+            privileged: args.privileged,
+            host_network: args.host_network,
+            // The project is the operator's, who may name a root of this machine in it.
+            local_roots: true,
+            ..Grants::default()
+        },
+        cache_dir: session.journal.home().cache(),
+        ..BuildRequest::default()
     };
     let defaults = Defaults {
         image,
@@ -93,7 +110,24 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
             Arc::clone(&notes),
             shutdown.subscribe(),
         )?;
-        serving.spawn(async move { (name, runner.run().await) });
+        serving.spawn(async move { (name, runner.run().await.map_err(|error| error.to_string())) });
+    }
+    let account = Arc::new(Account::new(config.region.clone()));
+    for (place, registration) in workers {
+        let name = registration.name.clone();
+        let worker = Worker::new(
+            place,
+            registration,
+            Arc::clone(&account),
+            Desk {
+                supervisor: session.supervisor.clone(),
+                journal: Arc::clone(&session.journal),
+                template: template.clone(),
+                notes: Arc::clone(&notes),
+            },
+            shutdown.subscribe(),
+        );
+        serving.spawn(async move { (name, worker.run().await.map_err(|error| error.to_string())) });
     }
     if let Some(api) = api {
         let shutdown = shutdown.subscribe();
@@ -136,33 +170,40 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
     Ok(if failed == all && all > 0 { Exit::Infrastructure } else { Exit::Success })
 }
 
-/// The runners that are asked for.
-fn chosen(args: &ServeArgs, config: &Config) -> Result<Vec<(Place, Registration)>, Failure> {
+/// Everything that this machine is for its hosts.
+struct Chosen {
+    runners: Vec<(Place, Registration)>,
+    workers: Vec<(runspan_codepipeline::Place, runspan_codepipeline::Registration)>,
+}
+
+/// What is asked for of it.
+fn chosen(args: &ServeArgs, config: &Config) -> Result<Chosen, Failure> {
     let store = store(config)?;
     if let Some(text) = &args.jit_config {
         let registration = Registration::from_jit(&Secret::new(text.trim()))?;
         let place = store.place(&registration.name);
         // Kept, so that the job is not lost with this process.
         place.keep(&registration).map_err(|error| Failure::of(&error))?;
-        return Ok(vec![(place, registration)]);
+        return Ok(Chosen { runners: vec![(place, registration)], workers: Vec::new() });
     }
     let all = store.registrations().map_err(|error| Failure::of(&error))?;
-    let known: Vec<String> = all.iter().map(|(_, registration)| registration.name.clone()).collect();
+    let workers = pipelines::all(config)?;
+    let runners = all.iter().map(|(_, registration)| registration.name.clone());
+    let known: Vec<String> = runners.chain(workers.iter().map(|(_, worker)| worker.name.clone())).collect();
     if let Some(unknown) = args.names.iter().find(|name| !known.contains(name)) {
         return Err(Failure::input(format!("there is no runner {unknown} on this machine")).help(format!(
             "there are: {}",
             if known.is_empty() { "none".into() } else { known.join(", ") }
         )));
     }
-    let wanted: Vec<_> = all
-        .into_iter()
-        .filter(|(_, registration)| args.names.is_empty() || args.names.contains(&registration.name))
-        .collect();
-    if wanted.is_empty() && args.api.listen.is_none() {
+    let is_wanted = |name: &String| args.names.is_empty() || args.names.contains(name);
+    let runners: Vec<_> = all.into_iter().filter(|(_, runner)| is_wanted(&runner.name)).collect();
+    let workers: Vec<_> = workers.into_iter().filter(|(_, worker)| is_wanted(&worker.name)).collect();
+    if runners.is_empty() && workers.is_empty() && args.api.listen.is_none() {
         return Err(Failure::input("this machine is no runner yet").help(
             "register one: runspan register github --url https://github.com/OWNER/REPOSITORY --token TOKEN; \
              or answer CodeBuild's API with --listen",
         ));
     }
-    Ok(wanted)
+    Ok(Chosen { runners, workers })
 }

@@ -2,14 +2,18 @@
 
 Prints its port, and ends when its standard input does. Beside AWS's APIs it answers
 
-    POST /_boto3   {"service", "operation", "parameters"}   what boto3 says, bytes as text, unpacked, long ones as their sum
+    POST /_boto3   {"service", "operation", "parameters"}   what boto3 says, bytes as text, unpacked, long ones as their sum;
+                                                             a body of {"zip": {NAME: TEXT}} goes and comes as such a file
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
                                                              | "throttle" | "expired" | 503}
                                                              (a number may have a "code" and a "message";
                                                              "lose" does it and says nothing; "times" of them, or by
-                                                             "chance", as in 0.1; the first that applies)
+                                                             "chance", as in 0.1, or "after" so many that it does not
+                                                             touch; the first that applies)
     POST /_requests {"key"}                                  how many requests this access key has signed
+    POST /_pipeline {"order", …}                             what `codepipeline.py` says
+    POST /_codecommit {"order", …}                           what `codecommit.py` says
 """
 
 import contextlib
@@ -24,8 +28,11 @@ import socket
 import socketserver
 import sys
 import threading
+import zipfile
 
 import boto3
+import codecommit
+import codepipeline
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server, WSGIRequestHandler
 
@@ -101,7 +108,14 @@ def client(service, port):
 
 
 def boto3_answer(order, port):
-    answer = getattr(client(order["service"], port), order["operation"])(**order.get("parameters", {}))
+    parameters = order.get("parameters", {})
+    if isinstance(parameters.get("Body"), dict):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name, text in parameters["Body"]["zip"].items():
+                archive.writestr(name, text)
+        parameters["Body"] = packed.getvalue()
+    answer = getattr(client(order["service"], port), order["operation"])(**parameters)
 
     def plain(value):
         if hasattr(value, "read"):
@@ -110,24 +124,46 @@ def boto3_answer(order, port):
                 return {"sha256": hashlib.sha256(value).hexdigest()}
             if value[:2] == b"\x1f\x8b":
                 value = gzip.decompress(value)
+            if value[:4] == b"PK\x03\x04":
+                with zipfile.ZipFile(io.BytesIO(value)) as archive:
+                    return {"zip": {name: archive.read(name).decode() for name in archive.namelist()}}
         return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
     return json.dumps(answer, default=plain).encode()
 
 
-def application(environ, start_response):
-    def answer(status, kind, body):
-        start_response(f"{status} x", [("Content-Type", kind), ("Content-Length", str(len(body)))])
-        return [body]
+def reply(start_response, status, kind, body):
+    start_response(f"{status} x", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
 
+
+def served(environ, start_response, service, operation, body):
+    """What the service does and says."""
+    if service != "codepipeline" or operation not in codepipeline.OPERATIONS:
+        return MOTO(environ, start_response)
+    try:
+        said = json.dumps(codepipeline.call(operation, body)).encode()
+    except codepipeline.Refused as refused:
+        return reply(start_response, 400, *refusal(service, refused.code, refused.message))
+    return reply(start_response, 200, "application/x-amz-json-1.1", said)
+
+
+def application(environ, start_response):
+    answer = functools.partial(reply, start_response)
     path = environ["PATH_INFO"]
-    if path in ("/_boto3", "/_faults", "/_requests"):
+    if environ.get("HTTP_HOST", "").startswith("git-codecommit."):
+        return codecommit.serve(environ, start_response)
+    if path in ("/_boto3", "/_faults", "/_requests", "/_pipeline", "/_codecommit"):
         order = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         if path == "/_faults":
             FAULTS[order["key"]] = order["faults"]
             return answer(200, "application/json", b"{}")
         if path == "/_requests":
             return answer(200, "application/json", json.dumps(REQUESTS.get(order["key"], 0)).encode())
+        if path == "/_codecommit":
+            return answer(200, "application/json", json.dumps(codecommit.order(order)).encode())
+        if path == "/_pipeline":
+            return answer(200, "application/json", json.dumps(codepipeline.order(order)).encode())
         try:
             return answer(200, "application/json", boto3_answer(order, environ["SERVER_PORT"]))
         except Exception as error:
@@ -141,6 +177,9 @@ def application(environ, start_response):
         if fault["action"] not in ("*", f"{service}:{operation}"):
             continue
         if CHANCE.random() >= fault.get("chance", 1):
+            continue
+        if fault.get("after", 0) > 0:
+            fault["after"] -= 1
             continue
         if fault.get("times") is not None:
             if fault["times"] == 0:
@@ -159,14 +198,14 @@ def application(environ, start_response):
             return answer(400, *refusal(service, code, "The security token included in the request is expired"))
         if fault["answer"] == "lose":
             # Done, and nobody is told.
-            list(MOTO(environ, lambda *_: None))
+            list(served(environ, lambda *_: None, service, operation, body))
             raise ConnectionAbortedError
         code = fault.get("code", "ServiceUnavailable")
         return answer(fault["answer"], *refusal(service, code, fault.get("message", "Please reduce your request rate.")))
     broken = broken_rule(service, operation, body)
     if broken:
         return answer(400, *refusal(service, *broken))
-    return MOTO(environ, start_response)
+    return served(environ, start_response, service, operation, body)
 
 
 class Quiet(WSGIRequestHandler):

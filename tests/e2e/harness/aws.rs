@@ -91,6 +91,13 @@ impl Aws {
         assert_eq!(status, 200, "{answer}");
     }
 
+    /// What CodePipeline, as `pipeline`, or CodeCommit, as `codecommit`, does when it is given this order.
+    pub(crate) fn order(&self, service: &str, order: Value) -> Value {
+        let (status, answer) = self.post(&format!("/_{service}"), &order);
+        assert_eq!(status, 200, "{order}: {answer}");
+        answer
+    }
+
     /// How many requests this access key has signed.
     pub(crate) fn requests(&self, key: &str) -> u64 {
         self.post("/_requests", &json!({ "key": key })).1.as_u64().unwrap_or_default()

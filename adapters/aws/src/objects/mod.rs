@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place};
+use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place, Uploads};
 use tokio::io::AsyncWriteExt;
 
 use crate::account::Account;
@@ -22,24 +22,32 @@ const AT_ONCE: usize = 16;
 const WHOLE: u64 = 8 << 20;
 
 /// The buckets of an account.
-#[derive(Debug)]
-pub struct S3(Arc<Account>);
+pub struct S3 {
+    account: Arc<Account>,
+    uploads: Option<Arc<dyn Uploads>>,
+}
 
 impl S3 {
     /// Of this account.
     pub const fn new(account: Arc<Account>) -> Self {
-        Self(account)
+        Self { account, uploads: None }
+    }
+
+    /// The same, with uploads that others may go on with.
+    #[must_use]
+    pub fn remembering(self, uploads: Arc<dyn Uploads>) -> Self {
+        Self { uploads: Some(uploads), ..self }
     }
 
     async fn put_one(&self, object: &NewObject) -> Result<(), ObjectError> {
         let bytes =
             tokio::fs::metadata(&object.file).await.map_err(|error| unreadable(object, &error))?.len();
         if bytes > WHOLE {
-            return multipart::put(self.0.s3().await, object, bytes).await;
+            return multipart::put(self.account.s3().await, self.uploads.as_deref(), object, bytes).await;
         }
         let body = ByteStream::from_path(&object.file).await.map_err(|error| unreadable(object, &error))?;
         let settings = settings::of(object);
-        self.0
+        self.account
             .s3()
             .await
             .put_object()
@@ -79,7 +87,7 @@ impl ObjectStore for S3 {
     }
 
     async fn get(&self, place: &Place, to: &Path) -> Result<Option<Metadata>, ObjectError> {
-        let request = self.0.s3().await.get_object().bucket(&place.bucket).key(&place.key);
+        let request = self.account.s3().await.get_object().bucket(&place.bucket).key(&place.key);
         let answer = match request.set_version_id(place.version.clone()).send().await {
             Ok(answer) => answer,
             Err(error) => return absent_or_failed(CallError::of(&error, GET_OBJECT), place),
@@ -103,16 +111,22 @@ impl ObjectStore for S3 {
     }
 
     async fn head(&self, place: &Place) -> Result<Option<Metadata>, ObjectError> {
-        let request = self.0.s3().await.head_object().bucket(&place.bucket).key(&place.key);
+        let request = self.account.s3().await.head_object().bucket(&place.bucket).key(&place.key);
         match request.set_version_id(place.version.clone()).send().await {
             Ok(answer) => Ok(Some(answer.metadata.unwrap_or_default().into_iter().collect())),
             Err(error) => absent_or_failed(CallError::of(&error, GET_OBJECT), place),
         }
     }
 
+    async fn tidy(&self) {
+        if let Some(uploads) = self.uploads.as_deref().filter(|uploads| !uploads.all().is_empty()) {
+            multipart::tidy(self.account.s3().await, uploads).await;
+        }
+    }
+
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ObjectError> {
         let place = Place::new(bucket, prefix);
-        let client = self.0.s3().await;
+        let client = self.account.s3().await;
         let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {

@@ -161,8 +161,15 @@ impl<'a> Stage<'a> {
         prepare(Path::new(&upper))?;
         let extended = if matches!(self.ids, Ids::User { .. }) { ",userxattr" } else { "" };
         let options = format!("lowerdir={},upperdir={upper},workdir={work}{extended}", names.join(":"));
-        let options = std::ffi::CString::new(options).map_err(io::Error::from).to(|| "name layers".into())?;
-        match mount("overlay", path_of(&target), "overlay", MountFlags::NODEV, options.as_c_str()) {
+        let mount_with = |more: &str| {
+            let options = std::ffi::CString::new(format!("{options}{more}")).map_err(|_| Errno::INVAL)?;
+            mount("overlay", path_of(&target), "overlay", MountFlags::NODEV, options.as_c_str())
+        };
+        // What is thrown away need not be on the disk first: else the end of a build waits for everything that anybody
+        // on this machine writes. Kernels before 5.10 do not know the option.
+        match mount_with(",volatile")
+            .or_else(|error| if error == Errno::INVAL { mount_with("") } else { Err(error) })
+        {
             Ok(()) => Ok(()),
             Err(error @ Errno::INVAL) if matches!(self.ids, Ids::Shifted(_)) => {
                 Err(Fault::Ids { what: "an overlay's layers".into(), source: error.into() })

@@ -1,0 +1,20 @@
+//! AWS CodePipeline as a host: the jobs of a custom action, built.
+//!
+//! A worker asks for jobs, writes down what it is about to do, does it, and tells the pipeline. Data goes one way: the
+//! `api` reads jobs, `order` makes a request of one, `assignment` takes it to its end, `artifacts` carries files.
+
+mod api;
+mod artifacts;
+mod assignment;
+mod error;
+mod order;
+mod outcome;
+mod registration;
+mod store;
+mod worker;
+
+pub use api::{ActionType, Api, Created};
+pub use error::PipelineError;
+pub use registration::Registration;
+pub use store::{Place, PlaceLock, Store};
+pub use worker::{Desk, Notes, Worker};
