@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod github_act;
+mod github_action;
 mod github_bench;
 mod github_containers;
 mod github_crash;

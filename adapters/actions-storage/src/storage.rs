@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::serve::Listener;
 use tokio::runtime::Handle;
@@ -53,7 +53,21 @@ pub(crate) struct Service {
     pub(crate) keys: Keys,
     pub(crate) jobs: Jobs,
     pub(crate) artifacts: Artifacts,
-    pub(crate) client: reqwest::Client,
+    client: OnceLock<reqwest::Client>,
+}
+
+impl Service {
+    /// Asks GitHub. It reads all of the machine's certificates, so it is made when something is first asked for.
+    pub(crate) fn client(&self) -> Result<&reqwest::Client, StorageError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| StorageError::Upstream(error.to_string()))?;
+        Ok(self.client.get_or_init(|| client))
+    }
 }
 
 impl Storage {
@@ -65,11 +79,8 @@ impl Storage {
         let Settings { root, limit, artifacts } = settings;
         let store = Store::open(&root, limit)?;
         let keys = Keys::open(&root.join("key"))?;
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| StorageError::Upstream(error.to_string()))?;
-        let service = Arc::new(Service { store, keys, jobs: Jobs::default(), artifacts, client });
+        let service =
+            Arc::new(Service { store, keys, jobs: Jobs::default(), artifacts, client: OnceLock::new() });
         let (connections, waiting) = mpsc::channel(WAITING);
         let router = http::router(Arc::clone(&service));
         // It ends when nobody can hand on a connection any more.

@@ -38,10 +38,10 @@ pub(crate) fn evict(root: &Path, limit: u64, lock: &Lock, newest: &Path) -> Resu
     let now = Timestamp::now();
     let mut all = Vec::new();
     for place in ["caches", "artifacts"].iter().flat_map(|shelf| entries(&root.join(shelf))) {
-        if read_json::<Entry>(&place.join(ENTRY))?.is_some_and(|entry| entry.is_over(now)) {
-            remove(root, &place, lock)?;
-        } else {
-            all.extend(kept(place));
+        match read_json::<Entry>(&place.join(ENTRY)) {
+            Ok(Some(entry)) if !entry.is_over(now) => all.extend(kept(place)),
+            // One that a crash of the machine cut is of no use either.
+            _ => remove(root, &place, lock)?,
         }
     }
     let mut shared: HashMap<u64, u64> = HashMap::new();
@@ -65,6 +65,20 @@ pub(crate) fn evict(root: &Path, limit: u64, lock: &Lock, newest: &Path) -> Resu
     Ok(())
 }
 
+/// Removes bytes that no entry has, which a crash has left.
+pub(crate) fn sweep(root: &Path, _: &Lock) -> Result<(), StorageError> {
+    let blobs = root.join("blobs");
+    let listed = fs::read_dir(&blobs).map_err(StorageError::disk("list", &blobs))?;
+    listed.flatten().try_for_each(|blob| drop_unused(&blob.path()))
+}
+
+fn drop_unused(blob: &Path) -> Result<(), StorageError> {
+    if fs::metadata(blob).is_ok_and(|found| found.nlink() == 1) {
+        fs::remove_file(blob).map_err(StorageError::disk("remove", blob))?;
+    }
+    Ok(())
+}
+
 fn kept(place: PathBuf) -> Option<Kept> {
     let used = fs::metadata(place.join(ENTRY)).ok()?.modified().ok()?;
     let data = fs::metadata(place.join(DATA)).ok()?;
@@ -79,13 +93,10 @@ fn entries(shelf: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 /// Removes an entry, and its bytes where nobody else has them.
 pub(crate) fn remove(root: &Path, place: &Path, _: &Lock) -> Result<(), StorageError> {
     let place = root.join(place);
-    let entry: Option<Entry> = read_json(&place.join(ENTRY))?;
+    let entry: Option<Entry> = read_json(&place.join(ENTRY)).ok().flatten();
     remove_dir(&place)?;
     if let Some(entry) = entry {
-        let blob = root.join("blobs").join(entry.sha256);
-        if fs::metadata(&blob).is_ok_and(|found| found.nlink() == 1) {
-            fs::remove_file(&blob).map_err(StorageError::disk("remove", &blob))?;
-        }
+        drop_unused(&root.join("blobs").join(entry.sha256))?;
     }
     // Shelves that are empty now; one that is not stays.
     for shelf in place.ancestors().skip(1).take_while(|shelf| *shelf != root) {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::budget::Budget;
 use super::entry::{DATA, ENTRY, Entry, Target};
 use super::evict;
-use super::files::{digest_of, make_dir, remove_dir, write_json};
+use super::files::{digest_of, make_dir, read_json, remove_dir, write_json};
 use super::upload::{Arriving, Upload, UploadId};
 use crate::error::StorageError;
 
@@ -44,6 +44,7 @@ impl Store {
                 remove_dir(upload.path())?;
             }
         }
+        evict::sweep(root, &evict::lock(root)?)?;
         Ok(store)
     }
 
@@ -72,16 +73,19 @@ impl Store {
         self.budget.take(id, bytes)
     }
 
-    /// Makes an entry of an upload: it appears whole, and once.
+    /// Makes an entry of an upload: it appears whole, and once. To ask again after it was made is no error.
     pub(crate) fn commit(
         &self,
         id: UploadId,
+        place: Option<&Path>,
         size: u64,
         sha256: Option<&str>,
     ) -> Result<Entry, StorageError> {
         let arriving = self.arriving(id);
         let Some(upload) = arriving.upload()? else {
-            return Err(StorageError::NotFound("there is no such upload".to_owned()));
+            let made = place.map(|place| read_json::<Entry>(&self.root.join(place).join(ENTRY)));
+            let made = made.transpose()?.flatten().filter(|entry| entry.id == id.0 && entry.size == size);
+            return made.ok_or_else(|| StorageError::NotFound("there is no such upload".to_owned()));
         };
         let data = arriving.data();
         let (found, length) = match digest_of(&data) {
@@ -115,6 +119,7 @@ impl Store {
                     io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
                 ) =>
             {
+                self.forget(id)?;
                 return Err(StorageError::Exists(format!("`{}` is there already", entry.target.name())));
             }
             renamed => renamed.map_err(StorageError::disk("rename", &whole))?,

@@ -16,6 +16,7 @@ use crate::disk::{Found, Target};
 use crate::error::StorageError;
 use crate::grant::Grant;
 use crate::keys::Purpose;
+use crate::storage::Service;
 
 /// How long an artifact is kept that does not say.
 const DAYS: i64 = 90;
@@ -78,7 +79,10 @@ async fn serve(
             let hash = request.hash.as_ref().and_then(|hash| hash.strip_prefix("sha256:")).map(str::to_owned);
             let target = target(grant, request)?;
             let id = upload_id(&app, &target, grant);
-            let entry = on_disk(&app, move |service| service.store.commit(id, size, hash.as_deref())).await?;
+            let commit = move |service: &Service| {
+                service.store.commit(id, Some(&target.place()), size, hash.as_deref())
+            };
+            let entry = on_disk(&app, commit).await?;
             json!({"ok": true, "artifact_id": entry.id.to_string()})
         }
         "ListArtifacts" => {

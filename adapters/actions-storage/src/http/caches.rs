@@ -1,5 +1,7 @@
 //! `CacheService`, version 2 of the cache calls.
 
+use std::path::PathBuf;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -113,7 +115,7 @@ async fn serve(
             let Finalize { key, size_bytes, version } = format.read(&body)?;
             let target = target(&caller.grant, key, version)?;
             let id = upload_id(&app, &target, &caller.grant);
-            let entry_id = commit(&app, id, size_bytes).await?;
+            let entry_id = commit(&app, id, Some(target.place()), size_bytes).await?;
             format.answer(&Finalized { ok: true, entry_id, message: String::new() })
         }
         "GetCacheEntryDownloadURL" => {
@@ -162,9 +164,14 @@ pub(super) async fn begin(
     Ok(id)
 }
 
-pub(super) async fn commit(app: &App, id: UploadId, size: i64) -> Result<i64, StorageError> {
+pub(super) async fn commit(
+    app: &App,
+    id: UploadId,
+    place: Option<PathBuf>,
+    size: i64,
+) -> Result<i64, StorageError> {
     let size = u64::try_from(size).unwrap_or_default();
-    let entry = on_disk(app, move |service| service.store.commit(id, size, None)).await?;
+    let entry = on_disk(app, move |service| service.store.commit(id, place.as_deref(), size, None)).await?;
     Ok(entry.id.cast_signed())
 }
 

@@ -102,6 +102,6 @@ async fn commit(
 ) -> Result<StatusCode, Refusal> {
     let id = own(&app, &caller, id).await?;
     on_disk(&app, move |service| service.store.arriving(id).join_by_offset()).await?;
-    caches::commit(&app, id, size).await?;
+    caches::commit(&app, id, None, size).await?;
     Ok(StatusCode::NO_CONTENT)
 }

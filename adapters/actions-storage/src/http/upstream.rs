@@ -35,7 +35,7 @@ pub(super) async fn forward(
     let mut headers = parts.headers;
     NOT_HANDED_ON.iter().for_each(|name| drop(headers.remove(name)));
     let sent = app
-        .client
+        .client()?
         .request(parts.method, url)
         .headers(headers)
         .body(reqwest::Body::wrap_stream(body.into_data_stream()))

@@ -87,6 +87,8 @@ async fn blocks_are_joined_in_the_order_of_the_list_and_parts_are_read() {
     }
     assert_eq!(caller.finalize("k", 10).await.0, StatusCode::BAD_REQUEST, "the size is another");
     assert_eq!(caller.finalize("k", 11).await.0, StatusCode::OK);
+    assert_eq!(caller.finalize("k", 11).await.0, StatusCode::OK, "the answer was lost");
+    assert_eq!(caller.finalize("k", 12).await.0, StatusCode::NOT_FOUND);
     let url = caller.find("k").await.unwrap();
     assert_eq!(caller.get(&url, None).await, (StatusCode::OK, b"hello world".to_vec()));
     assert_eq!(caller.get(&url, Some("bytes=6-8")).await, (StatusCode::PARTIAL_CONTENT, b"wor".to_vec()));
