@@ -139,7 +139,7 @@ impl Bench {
         let config = format!(
             r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["/bin/sh"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{digest}"]}}}}"#
         );
-        let manifest = r#"[{"Config":"config.json","RepoTags":["runspan-test/busybox:latest"],"Layers":["layer/layer.tar"]}]"#;
+        let manifest = r#"[{"Config":"config.json","RepoTags":["runspan-test/busybox:latest","busybox:latest"],"Layers":["layer/layer.tar"]}]"#;
         std::fs::write(place.join("config.json"), config).unwrap();
         std::fs::write(place.join("manifest.json"), manifest).unwrap();
         let files = ["-cf", "image.tar", "manifest.json", "config.json", "layer/layer.tar"];
