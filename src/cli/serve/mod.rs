@@ -6,6 +6,7 @@ mod feed;
 mod hosting;
 mod job;
 mod labels;
+mod rest;
 mod storage;
 mod workshop;
 
@@ -134,6 +135,7 @@ pub(super) async fn serve(args: ServeArgs, config: Config) -> Result<Exit, Failu
             (String::new(), Ok(()))
         });
     }
+    let _resting = tokio::spawn(rest::rest_while_idle());
     let mut failed = 0;
     let all = serving.len();
     loop {
