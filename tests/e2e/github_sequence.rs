@@ -46,7 +46,7 @@ async fn the_example_does_what_it_promises() {
     let jobs = bench.jobs(run);
     let all: String = jobs.iter().map(|job| bench.log(job)).collect();
     assert_eq!(conclusion, Conclusion::Failure, "{all}{}", bench.said());
-    let [two, three, test, ask] = jobs.as_slice() else { panic!("{jobs:?}") };
+    let [two, three, ask, test] = jobs.as_slice() else { panic!("{jobs:?}") };
     use StepConclusion::{Failure, Success};
     let ends: Vec<_> = jobs.iter().map(|job| (job.name.as_str(), job.conclusion())).collect();
     assert_eq!(
@@ -54,8 +54,8 @@ async fn the_example_does_what_it_promises() {
         [
             ("build (2)", Some(Conclusion::Success)),
             ("build (3)", Some(Conclusion::Success)),
-            ("test", Some(Conclusion::Failure)),
             ("ask", Some(Conclusion::Success)),
+            ("test", Some(Conclusion::Failure)),
         ],
         "{all}"
     );
