@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use runspan_agent_protocol::{Configure, Event, Reply, Request, Secret, Verb};
+use runspan_agent_protocol::{Configure, Event, Reply, Request, Verb};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, set_child_subreaper, set_dumpable_behavior, umask};
 
@@ -179,13 +179,8 @@ impl Agent {
                 let Build { environment, state, .. } = self.build()?;
                 let saved = state.variables(&shared, environment)?;
                 let value = |name: String| {
-                    let value = Secret::new(saved.get(&name)?.to_string_lossy());
-                    // What is exported is in records, events and other builds.
-                    if shared.log.masked(std::slice::from_ref(&value))[0] != value.reveal() {
-                        shared.log.line(&format!("{name} is not exported, since it holds a secret"));
-                        return None;
-                    }
-                    Some((name, value.reveal().to_owned()))
+                    let value = saved.get(&name)?.to_string_lossy().into_owned();
+                    Some((name, value))
                 };
                 Ok(Reply::Variables(names.into_iter().filter_map(value).collect()))
             }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
-use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Reply, Verb};
+use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Reply, Secret, Verb};
 use runspan_archive::Limits;
 use runspan_buildspec::ReportFormat;
 use tokio::sync::oneshot;
@@ -343,14 +343,28 @@ impl Driver {
             !name.starts_with("AWS_") && secrets.iter().all(|variable| variable.name != **name)
         };
         let allowed = plan.exported.iter().filter(is_allowed).cloned().collect();
-        match session.call(self, Verb::Export(allowed)).await? {
-            Reply::Variables(variables) => {
-                self.build.exported_environment_variables =
-                    variables.into_iter().map(|(name, value)| ExportedVariable { name, value }).collect();
-                Ok(())
-            }
-            other => Err(session.unexpected(&other)),
+        let variables = match session.call(self, Verb::Export(allowed)).await? {
+            Reply::Variables(variables) => variables,
+            other => return Err(session.unexpected(&other)),
+        };
+        let values = variables.iter().map(|(_, value)| Secret::new(value.as_str())).collect();
+        let shown = match session.call(self, Verb::Mask(values)).await? {
+            Reply::Texts(shown) => shown,
+            other => return Err(session.unexpected(&other)),
+        };
+        // What is exported is in records, events and other builds.
+        let (open, secret): (Vec<_>, Vec<_>) =
+            variables.into_iter().zip(shown).partition(|((_, value), shown)| value == shown);
+        self.build.exported_environment_variables =
+            open.into_iter().map(|((name, value), _)| ExportedVariable { name, value }).collect();
+        let lines: Vec<String> = secret
+            .into_iter()
+            .map(|((name, _), _)| format!("{name} is not exported, since it holds a secret"))
+            .collect();
+        if !lines.is_empty() {
+            self.say(session, lines).await?;
         }
+        Ok(())
     }
 }
 

@@ -38,7 +38,8 @@ fn worked() -> u64 {
 /// Drops the pages of this program's code, which the kernel maps again when they are run.
 #[expect(unsafe_code, reason = "the call says below why it is sound")]
 fn give_back() {
-    let (Ok(program), Ok(maps)) = (fs::read_link("/proc/self/exe"), fs::read_to_string("/proc/self/maps")) else {
+    let (Ok(program), Ok(maps)) = (fs::read_link("/proc/self/exe"), fs::read_to_string("/proc/self/maps"))
+    else {
         return;
     };
     for (start, length) in maps.lines().filter_map(|line| code_of(&program, line)) {
@@ -65,11 +66,15 @@ mod tests {
     #[test]
     fn only_the_programs_own_code_is_given_back() {
         let program = Path::new("/usr/bin/runspan");
-        let line = |access: &str, path: &str| format!("55d0c000-55d0f000 {access} 00001000 fe:00 42    {path}");
+        let line =
+            |access: &str, path: &str| format!("55d0c000-55d0f000 {access} 00001000 fe:00 42    {path}");
         assert_eq!(code_of(program, &line("r-xp", "/usr/bin/runspan")), Some((0x55d0_c000, 0x3000)));
-        for (access, path) in
-            [("r--p", "/usr/bin/runspan"), ("rw-p", "/usr/bin/runspan"), ("r-xp", "/lib/libc.so.6"), ("r-xp", "")]
-        {
+        for (access, path) in [
+            ("r--p", "/usr/bin/runspan"),
+            ("rw-p", "/usr/bin/runspan"),
+            ("r-xp", "/lib/libc.so.6"),
+            ("r-xp", ""),
+        ] {
             assert_eq!(code_of(program, &line(access, path)), None);
         }
     }
