@@ -35,28 +35,30 @@ fn worked() -> u64 {
     fields.split_ascii_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// Drops the pages of this program's code, which the kernel maps again when they are run.
+/// Drops the pages of this program's code and constants, which the kernel maps again when they are needed.
 #[expect(unsafe_code, reason = "the call says below why it is sound")]
 fn give_back() {
     let (Ok(program), Ok(maps)) = (fs::read_link("/proc/self/exe"), fs::read_to_string("/proc/self/maps"))
     else {
         return;
     };
-    for (start, length) in maps.lines().filter_map(|line| code_of(&program, line)) {
-        // SAFETY: nothing was ever written to a private mapping that is only read and executed, so that its pages are
-        // those of the file, and the same again when they come back.
+    for (start, length) in maps.lines().filter_map(|line| unwritten(&program, line)) {
+        // SAFETY: nothing was ever written to these mappings, so that their pages are those of the file, and the same
+        // again when they come back.
         let _kept = unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) };
     }
 }
 
-/// Address and length of a mapping of this program's code.
-fn code_of(program: &Path, line: &str) -> Option<(usize, usize)> {
+/// Address and length of a mapping of this program's that nobody writes to: its code, and what begins the file.
+/// Elsewhere, what can only be read was written to by the dynamic linker.
+fn unwritten(program: &Path, line: &str) -> Option<(usize, usize)> {
     let mut fields = line.split_ascii_whitespace();
-    let (range, access) = (fields.next()?, fields.next()?);
-    let path = fields.nth(3)?;
+    let (range, access, offset) = (fields.next()?, fields.next()?, fields.next()?);
+    let path = fields.nth(2)?;
     let (start, end) = range.split_once('-')?;
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
-    (access == "r-xp" && Path::new(path) == program).then(|| (start, end.saturating_sub(start)))
+    let is_unwritten = access == "r-xp" || access == "r--p" && offset == "00000000";
+    (is_unwritten && Path::new(path) == program).then(|| (start, end.saturating_sub(start)))
 }
 
 #[cfg(test)]
@@ -68,14 +70,17 @@ mod tests {
         let program = Path::new("/usr/bin/runspan");
         let line =
             |access: &str, path: &str| format!("55d0c000-55d0f000 {access} 00001000 fe:00 42    {path}");
-        assert_eq!(code_of(program, &line("r-xp", "/usr/bin/runspan")), Some((0x55d0_c000, 0x3000)));
+        let begins = line("r--p", "/usr/bin/runspan").replace("00001000", "00000000");
+        for line in [line("r-xp", "/usr/bin/runspan"), begins] {
+            assert_eq!(unwritten(program, &line), Some((0x55d0_c000, 0x3000)));
+        }
         for (access, path) in [
             ("r--p", "/usr/bin/runspan"),
             ("rw-p", "/usr/bin/runspan"),
             ("r-xp", "/lib/libc.so.6"),
             ("r-xp", ""),
         ] {
-            assert_eq!(code_of(program, &line(access, path)), None);
+            assert_eq!(unwritten(program, &line(access, path)), None);
         }
     }
 
