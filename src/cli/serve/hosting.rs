@@ -6,7 +6,6 @@ use runspan_engine::journal::Journal;
 use runspan_engine::project::Project;
 use runspan_engine::request::BuildspecChoice;
 use runspan_github::{Checks, JobApi, Registration};
-
 use serde_json::Value;
 
 use super::job::token;
