@@ -6,6 +6,7 @@
 mod github_act;
 mod github_action;
 mod github_bench;
+mod github_checks;
 mod github_containers;
 mod github_crash;
 mod github_faults;

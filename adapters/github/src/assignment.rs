@@ -186,9 +186,14 @@ impl Assignment {
         generation: u64,
         mut lease: Lease,
     ) -> Result<Ready, RunnerError> {
-        let Work { outline, feed, stop, .. } = work;
+        let Work { outline, checks, feed, stop, .. } = work;
         let followed = self.watch(&job, &outline, feed, stop, generation, &mut lease).await;
         let Followed { reported, cancelled, lost } = followed;
+        // While the job's token is good, which it is no more when GitHub has given the job up.
+        if let (Some(checks), None) = (checks, &lost) {
+            let warn = |text: String| self.tools.note(&format!("job {:?}: {text}", job.display_name));
+            checks.show(job.job_id, &reported.check_runs, generation > 0, warn).await;
+        }
         let mut completion = completion(&job, reported, cancelled);
         if let Some(reason) = &lost {
             self.tools.note(&format!("job {:?} was lost: {reason}", job.display_name));
@@ -216,7 +221,7 @@ impl Assignment {
         let tools = self.tools.clone();
         let warn = Arc::new(move |text: String| tools.note(&text));
         let (stopping, is_stopping) = watch::channel(false);
-        let reporter = Reporter::new(job.job_id, outline, results, Live::of(job), warn);
+        let reporter = Reporter::new(job, outline, results, Live::of(job), warn);
         let mut reported = std::pin::pin!(reporter.follow(feed, is_stopping));
         let (mut cancelled, mut lost, mut halting) = (false, None, false);
         let mut kill_at: Option<Instant> = None;
@@ -249,7 +254,12 @@ impl Assignment {
                     stop(Stop::AtOnce);
                 }
                 () = at(leave_at) => {
-                    let reported = Reported { steps: Vec::new(), outputs: BTreeMap::new(), build: None };
+                    let reported = Reported {
+                        steps: Vec::new(),
+                        outputs: BTreeMap::new(),
+                        build: None,
+                        check_runs: Vec::new(),
+                    };
                     return Followed { reported, cancelled, lost };
                 }
             }
@@ -326,7 +336,7 @@ fn refusal(job: &JobMessage, outline: &Outline, reason: &str) -> Completion {
 }
 
 fn completion(job: &JobMessage, reported: Reported, cancelled: bool) -> Completion {
-    let Reported { steps, mut outputs, build } = reported;
+    let Reported { steps, mut outputs, build, .. } = reported;
     let environment_url = outputs.remove(ENVIRONMENT_URL);
     Completion {
         conclusion: match build.map(|build| build.build_status) {

@@ -38,7 +38,7 @@ pub use login::{AppKey, Login};
 use oauth::OAuth;
 pub use register::{Registered, Request, register, unregister};
 pub use registration::{RUNNER_VERSION, Registration, RunnerIdentity};
-pub use report::{Outline, OutlinedStep, Piece};
+pub use report::{Checks, Outline, OutlinedStep, Piece};
 pub use run_service::Conclusion;
 use run_service::RunService;
 pub use runner::{Notes, Runner as ServedRunner, RunnerError, Shutdown};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::report::{Outline, Piece};
+use crate::report::{Checks, Outline, Piece};
 use crate::{JobMessage, Registration};
 
 /// Builds jobs.
@@ -30,6 +30,8 @@ pub struct Work {
     pub build: String,
     /// Its steps.
     pub outline: Outline,
+    /// Where its reports are shown, when they can be.
+    pub checks: Option<Checks>,
     /// All that happens, from the build's beginning on.
     pub feed: mpsc::Receiver<Piece>,
     /// Ends it.

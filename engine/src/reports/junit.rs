@@ -59,6 +59,7 @@ fn case(source: &Source<'_>, element: &Element<'_>, suite: &str) -> OpenCase {
     let name = element.attr("name").filter(|name| !name.is_empty()).unwrap_or_else(|| class.clone());
     let mut open = OpenCase::new(source.file, &name, &class, suite);
     open.case.duration_in_nano_seconds = seconds(&element.text("time"));
+    open.place(&element.text("file"), &element.text("line"));
     // Most tools say it with a child; gtest marks disabled tests only here.
     let outcome = element.attr("result").filter(|result| result != "completed");
     open.case.status = match outcome.unwrap_or_else(|| element.text("status")).to_ascii_lowercase().as_str() {

@@ -1,5 +1,7 @@
 //! Reports of a build and of a batch, in the shape of CodeBuild's API.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp};
 use runspan_buildspec::ReportFormat;
 use serde_json::{Map, Value, json};
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use crate::project::ReportExportConfig;
 
-use super::{CodeCoverage, Coverage, FileReport, ReportError, TestResults, TestStatus};
+use super::{CodeCoverage, Coverage, FileReport, ReportError, TestCase, TestResults, TestStatus};
 
 /// Report groups that a buildspec may name.
 pub const MAX_REPORT_GROUPS: usize = 5;
@@ -181,6 +183,27 @@ impl Report {
         Some(report)
     }
 
+    /// Every text that the build's commands wrote.
+    pub(crate) fn texts_mut(&mut self) -> Vec<&mut String> {
+        let FileReport::Tests(tests) = &mut self.results else { return Vec::new() };
+        let cases = tests.cases_mut().flat_map(|case| {
+            let TestCase { test_raw_data_path, prefix, name, message, test_suite_name, place, .. } = case;
+            let file = place.as_mut().map(|place| &mut place.file);
+            [test_raw_data_path, prefix, name, message, test_suite_name].into_iter().chain(file)
+        });
+        cases.collect()
+    }
+
+    /// Makes places below the directory of the source relative to it.
+    pub(crate) fn place_in(&mut self, source: &str) {
+        let FileReport::Tests(tests) = &mut self.results else { return };
+        for place in tests.cases_mut().filter_map(|case| case.place.as_mut()) {
+            if let Ok(below) = Path::new(&place.file).strip_prefix(source) {
+                place.file = below.to_string_lossy().into_owned();
+            }
+        }
+    }
+
     /// The ARN.
     pub fn arn(&self) -> String {
         self.group.report_arn(self.id)
@@ -265,7 +288,7 @@ fn test_summary(tests: &TestResults) -> Value {
 
 fn test_cases(tests: &TestResults, arn: &str, expired: &str) -> Vec<Value> {
     let case = tests.cases().map(|case| {
-        json!({
+        let mut member = json!({
             "reportArn": arn,
             "testRawDataPath": case.test_raw_data_path,
             "prefix": case.prefix,
@@ -275,7 +298,12 @@ fn test_cases(tests: &TestResults, arn: &str, expired: &str) -> Vec<Value> {
             "message": case.message,
             "expired": expired,
             "testSuiteName": case.test_suite_name,
-        })
+        });
+        if let Some(place) = &case.place {
+            member["sourceFile"] = place.file.as_str().into();
+            member["sourceLine"] = place.line.into();
+        }
+        member
     });
     case.collect()
 }

@@ -57,6 +57,17 @@ pub struct TestCase {
     pub message: String,
     /// `testSuiteName`.
     pub test_suite_name: String,
+    /// Ours: where it stands in the source, when the file says so.
+    pub place: Option<SourcePlace>,
+}
+
+/// A line of a source file, as the tool wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourcePlace {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
 }
 
 /// Test results: exact totals of all cases, and the cases that a report can keep.
@@ -118,6 +129,11 @@ impl TestResults {
         &self.failures
     }
 
+    /// The kept cases, to be changed.
+    pub(super) fn cases_mut(&mut self) -> impl Iterator<Item = &mut TestCase> {
+        self.failures.iter_mut().chain(&mut self.others)
+    }
+
     /// Whether some cases were not kept.
     pub fn truncated(&self) -> bool {
         self.total() > MAX_TEST_CASES as u64
@@ -158,6 +174,14 @@ impl OpenCase {
             ..TestCase::default()
         };
         Self { case, ..Self::default() }
+    }
+
+    /// Where the case stands; nowhere without a file and a line.
+    pub(super) fn place(&mut self, file: &str, line: &str) {
+        if let (false, Ok(line)) = (file.is_empty(), line.trim().parse::<u32>()) {
+            // Some tools count from 0.
+            self.case.place = Some(SourcePlace { file: clip(file), line: line.max(1) });
+        }
     }
 
     /// Ends one problem of the case: its head, unless the body begins by saying it, and its body.

@@ -27,6 +27,8 @@ use crate::reports::{self, Execution, Report, ReportGroup, summary};
 
 /// CodeBuild looks for reports no longer than this.
 const DISCOVER_SECONDS: u64 = 5;
+/// Bytes of a report that the agent masks at one time.
+const MASKED_AT_ONCE: usize = 1 << 20;
 /// A larger report file is not read.
 const MAX_REPORT_BYTES: u64 = 256 << 20;
 
@@ -198,6 +200,10 @@ impl Driver {
         if made.is_empty() {
             return Ok(());
         }
+        for report in &mut made {
+            report.place_in(&self.dirs.primary);
+            self.mask_report(session, report).await?;
+        }
         let lines: Vec<String> = summary(&made).lines().map(str::to_owned).collect();
         self.say(session, lines).await?;
         let mut events = Vec::new();
@@ -313,6 +319,28 @@ impl Driver {
         lines.push(format!("Report auto-discover file discovery took {seconds:.6} seconds"));
         self.say(session, lines).await?;
         Ok(made)
+    }
+
+    /// Hides secrets in what the build's commands wrote into their report files, as in the log.
+    async fn mask_report(&mut self, session: &mut Session, report: &mut Report) -> Result<(), Interrupt> {
+        let mut texts = report.texts_mut();
+        while !texts.is_empty() {
+            let mut bytes = 0;
+            let count = texts
+                .iter()
+                .take_while(|text| {
+                    bytes += text.len();
+                    bytes <= MASKED_AT_ONCE
+                })
+                .count();
+            let some: Vec<&mut String> = texts.drain(..count.max(1)).collect();
+            let asked = some.iter().map(|text| Secret::new(text.as_str())).collect();
+            match session.call(self, Verb::Mask(asked)).await? {
+                Reply::Texts(shown) => some.into_iter().zip(shown).for_each(|(text, shown)| *text = shown),
+                other => return Err(session.unexpected(&other)),
+            }
+        }
+        Ok(())
     }
 
     fn write_report(&self, report: &Report, json: &serde_json::Value) -> Result<(), Interrupt> {

@@ -1,5 +1,5 @@
 use runspan_buildspec::ReportFormat;
-use runspan_engine::reports::{TestCase, TestResults};
+use runspan_engine::reports::{SourcePlace, TestCase, TestResults};
 
 use crate::{coverage_of, junit, sample, tests_of};
 
@@ -143,6 +143,13 @@ fn junit_details() {
     let nameless = junit("<testsuite><testcase classname='C'/></testsuite>");
     assert_eq!(rows(&nameless), ["SUCCEEDED |C|C 0"]);
     assert_eq!(junit("<testsuites/>").total(), 0);
+    let placed =
+        |of: &str| junit(&format!("<testsuite><testcase name='t' {of}><failure/></testcase></testsuite>"));
+    let place = |of: &str| placed(of).failures()[0].place.clone();
+    let at = |file: &str, line| Some(SourcePlace { file: file.into(), line });
+    assert_eq!(place("file='a/b.py' line='7'"), at("a/b.py", 7));
+    assert_eq!(place("file='a' line='0'"), at("a", 1), "some count from 0");
+    assert_eq!((place("file='a'"), place("line='7'"), place("file='' line='7'")), (None, None, None));
     let prefixed = junit("<j:testsuite xmlns:j='x'><j:testcase name='t'/></j:testsuite>");
     assert_eq!(rows(&prefixed), ["SUCCEEDED ||t 0"]);
     for (time, nanoseconds) in [

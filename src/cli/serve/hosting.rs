@@ -5,7 +5,8 @@ use runspan_buildspec::{Buildspec, Phases};
 use runspan_engine::journal::Journal;
 use runspan_engine::project::Project;
 use runspan_engine::request::BuildspecChoice;
-use runspan_github::{JobApi, Registration};
+use runspan_github::{Checks, JobApi, Registration};
+use serde_json::Value;
 
 use super::job::token;
 use super::labels::Labels;
@@ -32,9 +33,7 @@ impl Hosting {
         if !is_codebuilds && !runner.labels.is_empty() {
             return Ok(Self::default());
         }
-        let text = |name: &str| job.contexts.text("github", name).unwrap_or_default();
-        let api = token(job).map(|token| JobApi::new(&text("api_url"), &text("repository"), token));
-        let api = api.transpose().map_err(|error| error.to_string())?;
+        let api = api(job)?;
         let check_run = job
             .contexts
             .json("job")
@@ -57,10 +56,29 @@ impl Hosting {
                     journal.home().root().join("projects").join(format!("{name}.json")).display()
                 ));
             }
-            (Some(project), true) => Some(around(project, api.as_ref(), &text("sha")).await?),
+            (Some(project), true) => Some(around(project, api.as_ref(), &text(job, "sha")).await?),
         };
         Ok(Self { project, image: labels.image, compute_type: labels.compute_type, around })
     }
+}
+
+/// Where reports of the job's build are shown.
+pub(super) fn checks(job: &Job) -> Option<Checks> {
+    let github = job.contexts.json("github");
+    let of_request = github.pointer("/event/pull_request/head/sha").and_then(Value::as_str);
+    let head_sha = of_request.map_or_else(|| text(job, "sha"), str::to_owned);
+    Some(Checks { api: api(job).ok()??, head_sha, attempt: text(job, "run_attempt") })
+}
+
+/// The API, as far as the job's token goes.
+fn api(job: &Job) -> Result<Option<JobApi>, String> {
+    let api = token(job).map(|token| JobApi::new(&text(job, "api_url"), &text(job, "repository"), token));
+    api.transpose().map_err(|error| error.to_string())
+}
+
+/// A member of the job's `github`.
+fn text(job: &Job, name: &str) -> String {
+    job.contexts.text("github", name).unwrap_or_default()
 }
 
 /// The project's buildspec; of the source, only that file is fetched.

@@ -13,7 +13,7 @@ use runspan_github::{GitHubError, JobMessage, Launch, Registration, Stop, Work, 
 
 use super::actions::OfJob;
 use super::feed::feed;
-use super::hosting::Hosting;
+use super::hosting::{self, Hosting};
 use super::storage::Connections;
 use super::{job, storage};
 use crate::cli::watch::Session;
@@ -89,6 +89,7 @@ impl Builder {
                 Ok(Work {
                     build: build.to_owned(),
                     outline: job::outline(job),
+                    checks: hosting::checks(job),
                     feed: feed(Arc::clone(&self.journal), uuid, None),
                     stop: Arc::new(|_| {}),
                 })
@@ -131,6 +132,7 @@ impl Builder {
         Work {
             build: id.to_string(),
             outline: job::outline(job),
+            checks: hosting::checks(job),
             feed: feed(Arc::clone(&self.journal), id.uuid(), Some(position)),
             stop: Arc::new(move |stop| halt(&control, stop)),
         }

@@ -1,5 +1,7 @@
 //! What a build does, told as GitHub shows it: steps, their logs, summaries, remarks.
 
+mod check_run;
+mod checks;
 mod live;
 mod log;
 mod mask;
@@ -7,6 +9,7 @@ mod outline;
 mod reporter;
 mod timeline;
 
+pub use checks::Checks;
 pub(crate) use live::Live;
 pub use outline::{Outline, OutlinedStep};
 pub use reporter::Piece;

@@ -8,19 +8,20 @@ use jiff::Timestamp;
 use runspan_engine::Event;
 use runspan_engine::build::Build;
 use runspan_engine::journal::StoredEvent;
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use uuid::Uuid;
 
+use super::check_run::CheckRun;
 use super::log::LogUpload;
 use super::mask::Mask;
 use super::timeline::{Effect, Place, State, Timeline};
 use super::{Live, Outline};
-use crate::GitHubError;
 use crate::results::{Kept, Results, StepUpdate, time};
 use crate::retry::{Backoff, persist};
 use crate::run_service::{Conclusion, StepResult};
+use crate::{GitHubError, JobMessage};
 
 /// How often the page learns of steps, as GitHub's own runner has it.
 const TICK: Duration = Duration::from_millis(500);
@@ -38,6 +39,8 @@ pub enum Piece {
     Log(Vec<u8>),
     /// An event.
     Event(Box<StoredEvent>),
+    /// A report, as the engine wrote it; before the build's last event.
+    Report(Value),
 }
 
 /// What came of a build.
@@ -49,10 +52,14 @@ pub(crate) struct Reported {
     pub(crate) outputs: BTreeMap<String, String>,
     /// The record of the build, unless it was lost from sight.
     pub(crate) build: Option<Box<Build>>,
+    /// Its reports.
+    pub(crate) check_runs: Vec<CheckRun>,
 }
 
 /// Tells of one build.
 pub(crate) struct Reporter {
+    /// The job's name.
+    job: String,
     timeline: Timeline,
     mask: Mask,
     results: Option<Arc<Results>>,
@@ -66,19 +73,21 @@ pub(crate) struct Reporter {
     changed: BTreeSet<Place>,
     uploads: JoinSet<Result<(), GitHubError>>,
     build: Option<Box<Build>>,
+    reports: Vec<Value>,
     warn: Arc<dyn Fn(String) + Send + Sync>,
 }
 
 impl Reporter {
     pub(crate) fn new(
-        job: Uuid,
+        job: &JobMessage,
         outline: &Outline,
         results: Option<Arc<Results>>,
         live: Option<Live>,
         warn: Arc<dyn Fn(String) + Send + Sync>,
     ) -> Self {
         Self {
-            timeline: Timeline::new(job, outline),
+            job: job.display_name.clone(),
+            timeline: Timeline::new(job.job_id, outline),
             mask: Mask::new(&outline.masks),
             results,
             logs: HashMap::new(),
@@ -89,6 +98,7 @@ impl Reporter {
             changed: BTreeSet::new(),
             uploads: JoinSet::new(),
             build: None,
+            reports: Vec::new(),
             warn,
         }
     }
@@ -123,6 +133,7 @@ impl Reporter {
     async fn piece(&mut self, piece: Piece) {
         match piece {
             Piece::Log(bytes) => self.log(&bytes).await,
+            Piece::Report(report) => self.reports.push(report),
             Piece::Event(event) => {
                 let before = self.timeline.current();
                 let effects = self.timeline.event(&event);
@@ -303,8 +314,11 @@ impl Reporter {
                 (self.warn)(format!("GitHub was not told how the steps ended: {error}"));
             }
         }
+        let hide = |text: &str| self.mask.hide(text).into_owned();
+        let check_run = |report: &Value| CheckRun::of(report, &self.job, self.build.as_deref(), hide);
         Reported {
-            steps: self.timeline.results(|text| self.mask.hide(text).into_owned()),
+            steps: self.timeline.results(hide),
+            check_runs: self.reports.iter().filter_map(check_run).collect(),
             outputs: self.timeline.outputs,
             build: self.build,
         }

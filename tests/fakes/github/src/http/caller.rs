@@ -68,6 +68,19 @@ impl Authorization {
                 .map_err(|_| Refused::Forbidden("Resource not accessible by integration".to_owned())),
         }
     }
+
+    /// As [`Self::writes`]; a job's token needs to have been given this permission.
+    pub(super) fn may_write(&self, app: &App, owner: &str, permission: &str) -> Result<(), Refused> {
+        self.writes(app, owner)?;
+        match self.identity(app)? {
+            Identity::Token(TokenKind::Workflow(job))
+                if !app.read(|github| github.may_write(job, permission)) =>
+            {
+                Err(Refused::Forbidden("Resource not accessible by integration".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Authorization {

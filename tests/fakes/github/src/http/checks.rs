@@ -81,8 +81,14 @@ fn apply(check: &mut CheckRun, request: Request) -> Result<(), Refused> {
     Ok(())
 }
 
-fn allowed(app: &App, owner: &str, name: &str, caller: &Authorization) -> Result<String, Refused> {
-    caller.writes(app, owner)?;
+fn allowed(
+    app: &App,
+    owner: &str,
+    name: &str,
+    caller: &Authorization,
+    permission: &str,
+) -> Result<String, Refused> {
+    caller.may_write(app, owner, permission)?;
     Ok(readable(app, &format!("{owner}/{name}"), caller)?.name)
 }
 
@@ -92,7 +98,7 @@ async fn create(
     caller: Authorization,
     body: Bytes,
 ) -> Result<Response, RestRefusal> {
-    let repository = allowed(&app, &owner, &name, &caller)?;
+    let repository = allowed(&app, &owner, &name, &caller, "Checks")?;
     let request: Request = wire::read(&body)?;
     let missing =
         |what: &str| Refused::Unprocessable(format!("Invalid request. \"{what}\" wasn't supplied."));
@@ -122,7 +128,7 @@ async fn update(
     caller: Authorization,
     body: Bytes,
 ) -> Result<Json<CheckRun>, RestRefusal> {
-    let repository = allowed(&app, &owner, &name, &caller)?;
+    let repository = allowed(&app, &owner, &name, &caller, "Checks")?;
     let request: Request = wire::read(&body)?;
     let check = app.change(|github| {
         let check = github.check_runs.get_mut(&id).filter(|check| check.repository == repository);
@@ -199,7 +205,7 @@ async fn set_status(
     caller: Authorization,
     body: Bytes,
 ) -> Result<Response, RestRefusal> {
-    let repository = allowed(&app, &owner, &name, &caller)?;
+    let repository = allowed(&app, &owner, &name, &caller, "Statuses")?;
     let request: StatusRequest = wire::read(&body)?;
     if !["error", "failure", "pending", "success"].contains(&request.state.as_str()) {
         return Err(Refused::Unprocessable("Validation Failed".to_owned()).into());

@@ -115,6 +115,16 @@ fn runs_on_labels(value: Value) -> (Vec<String>, Option<String>) {
     }
 }
 
+impl super::GitHub {
+    /// Whether a job's token was given a permission to write, in the words of the job message.
+    pub fn may_write(&self, job: Uuid, permission: &str) -> bool {
+        let Some(job) = self.jobs.get(&job) else { return false };
+        let Some(run) = self.runs.get(&job.run) else { return false };
+        let granted = permissions(&run.workflow, &job.definition);
+        granted.get(permission).is_some_and(|access| access == "write")
+    }
+}
+
 /// The permissions of a job's token, in the words of the job message.
 pub(super) fn permissions(workflow: &Workflow, job: &workflow::Job) -> BTreeMap<String, String> {
     let pascal = |name: &str| -> String {
@@ -129,13 +139,15 @@ pub(super) fn permissions(workflow: &Workflow, job: &workflow::Job) -> BTreeMap<
             .collect()
     };
     let all = |access: &str| {
-        ["contents", "packages", "metadata"]
+        ["checks", "contents", "packages", "statuses"]
             .into_iter()
             .map(|scope| (pascal(scope), access.to_owned()))
             .collect::<BTreeMap<_, _>>()
     };
     let mut granted = match job.key("permissions").or(workflow.permissions.as_ref()) {
-        None => all("read"),
+        None => {
+            ["Contents", "Packages"].into_iter().map(|scope| (scope.to_owned(), "read".to_owned())).collect()
+        }
         Some(node) => match node.text().as_deref() {
             Some("read-all") => all("read"),
             Some("write-all") => {
