@@ -74,18 +74,43 @@ pub fn resolve(node: &Node, scope: &Scope) -> Result<Value, ExpressionError> {
     Ok(match &node.kind {
         NodeKind::String(text) => interpolate(text, scope)?,
         NodeKind::Sequence(items) => {
-            Value::Array(items.iter().map(|item| resolve(item, scope)).collect::<Result<_, _>>()?)
+            let mut array = Vec::new();
+            for item in items {
+                match (&item.kind, resolve(item, scope)?) {
+                    // A list that an expression makes is part of the list it stands in.
+                    (NodeKind::String(_), Value::Array(more)) => array.extend(more),
+                    (_, value) => array.push(value),
+                }
+            }
+            Value::Array(array)
         }
         NodeKind::Mapping(entries) => {
             let mut object = crate::Object::new();
             for (key, value) in entries {
-                let key = interpolate(&key.text().unwrap_or_default(), scope)?;
-                object.insert(coercion::text(&key), resolve(value, scope)?);
+                let key = key.text().unwrap_or_default();
+                match (is_insert(&key), resolve(value, scope)?) {
+                    (true, Value::Object(more)) => object.extend(more),
+                    (true, _) => {
+                        return Err(ExpressionError {
+                            message: "Expected a mapping".to_owned(),
+                            expression: key.into(),
+                        });
+                    }
+                    (false, value) => {
+                        object.insert(coercion::text(&interpolate(&key, scope)?), value);
+                    }
+                }
             }
             Value::Object(object)
         }
         _ => node.value(),
     })
+}
+
+/// Whether a key stands for the members of its value.
+fn is_insert(key: &str) -> bool {
+    let expression = key.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
+    expression.is_some_and(|expression| expression.trim() == "insert")
 }
 
 /// Whether an expression calls one of the status functions.

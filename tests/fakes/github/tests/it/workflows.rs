@@ -68,6 +68,33 @@ async fn outputs_flow_through_needs_and_the_matrix_turns() {
     bench.assert_settled(run);
 }
 
+const INSERTED: &str = r#"
+on: push
+jobs:
+  a:
+    runs-on: self-hosted
+    strategy:
+      matrix:
+        a:
+          - env:
+              one: 1
+              ${{ insert }}: ${{ fromJSON('{"two":2}') }}
+          - ${{ fromJSON('[{"env":3},{"env":4}]') }}
+    steps: [{run: a}]
+"#;
+
+#[tokio::test]
+async fn what_expressions_make_is_part_of_the_matrix() {
+    let bench = Bench::new(quick()).await;
+    let run = bench.push(INSERTED)[0];
+    let mut seen = Vec::new();
+    while let Some((_, message)) = work(&bench, "succeeded", json!({})).await {
+        seen.push(decode(&message["contextData"]["matrix"])["a"]["env"].clone());
+    }
+    assert_eq!(seen, [json!({"one": 1, "two": 2}), json!(3), json!(4)]);
+    bench.assert_settled(run);
+}
+
 const CHAIN: &str = "on: push\njobs:\n  a:\n    runs-on: self-hosted\n    steps: [{run: a}]\n  b:\n    needs: a\n    runs-on: self-hosted\n    steps: [{run: b}]\n  c:\n    needs: b\n    if: failure()\n    runs-on: self-hosted\n    steps: [{run: c}]\n  d:\n    needs: [a, b]\n    if: ${{ always() && needs.a.result == 'failure' }}\n    runs-on: self-hosted\n    steps: [{run: d}]\n  e:\n    if: github.ref == 'refs/heads/other'\n    runs-on: self-hosted\n    steps: [{run: e}]\n";
 
 #[tokio::test]
