@@ -103,8 +103,6 @@ impl Session {
             Ok(left) => left.iter().for_each(|left| console::note(&format!("note: {}", said(left)))),
             Err(error) => console::note(&format!("warning: what is not delivered is not known: {error}")),
         }
-        // The next process does it where this one cannot.
-        let _untidy = self.journal.tidy();
     }
 
     /// Follows a build, and those that are tried in its place, to the end.

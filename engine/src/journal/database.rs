@@ -110,8 +110,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     open().map_err(|source| JournalError::Database { path: path.display().to_string(), source })
 }
 
-/// Empties the log of changes, which holds what was deleted until it is written anew. While somebody reads it stays; the
-/// next build that ends tries again.
+/// Empties the log of changes, which holds what was deleted until it is written anew, and which whoever opens the
+/// journal next must read whole. While somebody reads it stays; the next build that ends tries again.
 pub(super) fn forget_changes(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::ZERO)?;
     let tried = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

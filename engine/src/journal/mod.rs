@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub use database::JournalError;
-use database::{Result, SCHEMA, connect, database, file, forget_changes, json, lock};
+use database::{Result, SCHEMA, connect, database, file, json, lock};
 pub use deliveries::StoredDelivery;
 pub use lists::{Order, Span};
 pub use recorder::{Position, Recorder, container_line};
@@ -26,9 +26,6 @@ use crate::event::Event;
 use crate::executor::Placement;
 use crate::home::Home;
 use crate::request::BuildRequest;
-
-/// Bytes of changes that a process leaves to the next: about two builds.
-const LONGEST_CHANGES: u64 = 1 << 20;
 
 /// The database of one state directory.
 pub struct Journal {
@@ -65,19 +62,6 @@ impl Journal {
     /// The state directory.
     pub const fn home(&self) -> &Home {
         &self.home
-    }
-
-    /// Puts the log of changes into the database once it has grown, as whoever opens the journal next reads it whole.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub fn tidy(&self) -> Result<()> {
-        let mut changes = self.home.database().into_os_string();
-        changes.push("-wal");
-        if std::fs::metadata(changes).is_ok_and(|found| found.len() > LONGEST_CHANGES) {
-            self.run(forget_changes)?;
-        }
-        Ok(())
     }
 
     /// The next number of a project's builds, or of its batches; numbers are never used twice.

@@ -298,15 +298,11 @@ impl Recorder {
     /// [`JournalError`].
     pub(crate) fn forget_answers(&self) -> Result<()> {
         let mut inner = lock(&self.inner);
-        let mut jobs = 0;
         self.transact(&mut inner, |db| {
-            jobs = db.execute("DELETE FROM jobs WHERE build = ?1", [&self.uuid])?;
+            db.execute("DELETE FROM jobs WHERE build = ?1", [&self.uuid])?;
             db.execute("DELETE FROM replies WHERE build = ?1", [&self.uuid])
         })?;
-        if jobs > 0 {
-            forget_changes(&inner.connection).map_err(|source| database(&self.home, source))?;
-        }
-        Ok(())
+        forget_changes(&inner.connection).map_err(|source| database(&self.home, source))
     }
 
     /// Writes down the text of the buildspec.
