@@ -53,6 +53,9 @@ CREATE TABLE IF NOT EXISTS numbers (
 /// How long another process may hold the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long those who follow builds may take over a look.
+const READERS_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// What the journal could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -111,9 +114,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
 }
 
 /// Empties the log of changes, which holds what was deleted until it is written anew, and which whoever opens the
-/// journal next must read whole. While somebody reads it stays; the next build that ends tries again.
+/// journal next must read whole. When somebody reads all the time it stays; the next build that ends tries again.
 pub(super) fn forget_changes(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::ZERO)?;
+    connection.busy_timeout(READERS_TIMEOUT)?;
     let tried = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     connection.busy_timeout(BUSY_TIMEOUT)?;
     match tried {

@@ -93,7 +93,7 @@ pub fn resolve(node: &Node, scope: &Scope) -> Result<Value, ExpressionError> {
                     (true, _) => {
                         return Err(ExpressionError {
                             message: "Expected a mapping".to_owned(),
-                            expression: key.into(),
+                            expression: key,
                         });
                     }
                     (false, value) => {
