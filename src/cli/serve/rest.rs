@@ -15,15 +15,15 @@ const NOTHING: u64 = 2;
 /// Gives memory back whenever this process has had nothing to do for a while.
 pub(super) async fn rest_while_idle() {
     let mut looks = tokio::time::interval(LOOK);
-    let (mut before, mut rests) = (worked(), false);
+    let (mut before, mut given_back_at) = (worked(), None);
     loop {
         looks.tick().await;
         let now = worked();
-        let is_idle = now.saturating_sub(before) < NOTHING;
-        if is_idle && !rests {
+        if now.saturating_sub(before) < NOTHING && given_back_at != Some(now) {
             give_back();
+            given_back_at = Some(now);
         }
-        (before, rests) = (now, is_idle);
+        before = now;
     }
 }
 
