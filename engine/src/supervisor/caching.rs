@@ -74,14 +74,17 @@ impl Driver {
                     "Skip cache due to: its directories are mounted".to_owned(),
                 ],
             };
-            return self.say(session, lines).await;
+            self.say(session, lines);
+            return Ok(());
         };
         if cache.paths.is_empty() {
             let line = "Unable to initialize cache download: no paths specified to be cached".to_owned();
-            return self.say(session, [line]).await;
+            self.say(session, [line]);
+            return Ok(());
         }
         if cache.action == Some(CacheAction::Save) {
-            return self.say(session, ["Skip cache download due to: action is save".to_owned()]).await;
+            self.say(session, ["Skip cache download due to: action is save".to_owned()]);
+            return Ok(());
         }
         let mut keys = cache.fallback_keys.clone();
         keys.insert(0, cache.key.clone().unwrap_or_default());
@@ -103,11 +106,13 @@ impl Driver {
                 let message = format!("Cache miss{}", named(key.as_deref()));
                 lines.push(message.clone());
                 self.recorder.event(&Event::Cache { message }, None)?;
-                return self.say(session, lines).await;
+                self.say(session, lines);
+                return Ok(());
             }
             Err(error) => {
                 lines.push(format!("Unable to download cache: {error}"));
-                return self.say(session, lines).await;
+                self.say(session, lines);
+                return Ok(());
             }
         };
         self.cache_is_exact = key.is_some() && hit.is_exact();
@@ -120,7 +125,7 @@ impl Driver {
         );
         lines.extend(["Downloading cache...".into(), message.clone(), "Unarchiving cache...".into()]);
         self.recorder.event(&Event::Cache { message }, None)?;
-        self.say(session, lines).await?;
+        self.say(session, lines);
         let mut reader = hit.reader;
         let root = self.dirs.primary.clone();
         let send = move |to: &mut dyn io::Write| io::copy(&mut reader, to).map(drop);
@@ -128,7 +133,8 @@ impl Driver {
             Ok(_) => Ok(()),
             Err(Interrupt::Failed(message)) => {
                 self.warn(format!("the cache could not be restored: {message}"))?;
-                self.say(session, [format!("Unable to unarchive cache: {message}")]).await
+                self.say(session, [format!("Unable to unarchive cache: {message}")]);
+                Ok(())
             }
             Err(other) => Err(other),
         }
@@ -164,7 +170,8 @@ impl Driver {
                 return Ok(());
             };
             self.recorder.event(&Event::Cache { message: message.clone() }, None)?;
-            return self.say(session, [message]).await;
+            self.say(session, [message]);
+            return Ok(());
         }
         let store = match self.store() {
             Ok(store) => store,
@@ -191,7 +198,8 @@ impl Driver {
             Err(other) => return Err(other),
         };
         self.recorder.event(&Event::Cache { message: message.clone() }, None)?;
-        self.say(session, [message]).await
+        self.say(session, [message]);
+        Ok(())
     }
 
     /// The cache that is kept as archives under keys; those whose directories are mounted are not.

@@ -48,8 +48,7 @@ impl Driver {
                 "Phase is DOWNLOAD_SOURCE".into(),
                 format!("CODEBUILD_SRC_DIR={}", self.dirs.primary),
             ],
-        )
-        .await?;
+        );
         for (directory, source) in &prepared.sources {
             if source.path().is_none() {
                 continue;
@@ -80,27 +79,22 @@ impl Driver {
         if !references(plan).is_empty() {
             lines.push("Decrypting parameter store environment variables".into());
         }
-        self.say(session, lines).await?;
+        self.say(session, lines);
         if let Err(error) = secrets {
             return Ok(PhaseOutcome::failed(error.status_code, error.message));
         }
         if let Some(failed) = self.select_runtimes(session, plan).await? {
             return Ok(failed);
         }
-        self.say(session, [format!("Moving to directory {}", self.dirs.primary)]).await?;
+        self.say(session, [format!("Moving to directory {}", self.dirs.primary)]);
         self.restore_cache(session, plan).await?;
-        self.say(session, phases_found(plan)).await?;
+        self.say(session, phases_found(plan));
         Ok(PhaseOutcome::Succeeded)
     }
 
     /// Agent lines of ours, in order with what commands print.
-    pub(super) async fn say(
-        &mut self,
-        session: &mut Session,
-        lines: impl IntoIterator<Item = String>,
-    ) -> Result<(), Interrupt> {
+    pub(super) fn say(&mut self, session: &mut Session, lines: impl IntoIterator<Item = String>) {
         session.tell(self, lines.into_iter().collect());
-        Ok(())
     }
 
     /// Unpacks a tar stream in the container.
@@ -130,7 +124,7 @@ impl Driver {
     ) -> Result<Option<PhaseOutcome>, Interrupt> {
         let install = plan.phases.iter().find(|planned| planned.phase == PhaseType::Install);
         let Some(install) = install.filter(|install| !install.runtime_versions.is_empty()) else {
-            self.say(session, ["No runtime version selected in buildspec.".into()]).await?;
+            self.say(session, ["No runtime version selected in buildspec.".into()]);
             return Ok(None);
         };
         let read = Verb::ReadFile { path: layout::RUNTIMES.into(), max_bytes: MAX_RUNTIMES_BYTES };
@@ -140,7 +134,7 @@ impl Driver {
         };
         let Some(file) = file else {
             let line = "Skipping install of runtimes. Runtime version selection is not supported by this build image.";
-            self.say(session, [line.into()]).await?;
+            self.say(session, [line.into()]);
             return Ok(None);
         };
         let mut wanted = install.runtime_versions.clone();
@@ -152,7 +146,7 @@ impl Driver {
             Ok(selection) => selection,
             Err(message) => return Ok(Some(PhaseOutcome::failed("YAML_FILE_ERROR", message))),
         };
-        self.say(session, selection.lines).await?;
+        self.say(session, selection.lines);
         let run = RunPhase {
             phase: PhaseType::DownloadSource.name().into(),
             commands: selection.commands.iter().map(|text| text.as_str().into()).collect(),

@@ -205,7 +205,7 @@ impl Driver {
             self.mask_report(session, report).await?;
         }
         let lines: Vec<String> = summary(&made).lines().map(str::to_owned).collect();
-        self.say(session, lines).await?;
+        self.say(session, lines);
         let mut events = Vec::new();
         for report in &made {
             let json = report.to_json();
@@ -245,7 +245,7 @@ impl Driver {
         };
         let (collected, parsed) = self.collect(session, collect, parse).await?;
         if collected.files == 0 {
-            self.say(session, [format!("No matching report paths found for {named}")]).await?;
+            self.say(session, [format!("No matching report paths found for {named}")]);
         }
         let files = parsed.unwrap_or_default();
         let mut report = Report::assemble(&execution, group, format, files, id, Timestamp::now());
@@ -278,8 +278,7 @@ impl Driver {
                 "Assembling file list".into(),
                 format!("Expanding {glob}"),
             ],
-        )
-        .await?;
+        );
         let started = std::time::Instant::now();
         let globs = ["xml", "trx", "json"].map(|extension| match glob.strip_suffix("**/*") {
             Some(prefix) => format!("{prefix}**/*.{extension}"),
@@ -317,7 +316,7 @@ impl Driver {
         }
         let seconds = started.elapsed().as_secs_f64();
         lines.push(format!("Report auto-discover file discovery took {seconds:.6} seconds"));
-        self.say(session, lines).await?;
+        self.say(session, lines);
         Ok(made)
     }
 
@@ -390,7 +389,7 @@ impl Driver {
             .map(|((name, _), _)| format!("{name} is not exported, since it holds a secret"))
             .collect();
         if !lines.is_empty() {
-            self.say(session, lines).await?;
+            self.say(session, lines);
         }
         Ok(())
     }

@@ -77,7 +77,7 @@ impl Steps<'_> {
         let commit = fetched.resolved_version.clone().unwrap_or_default();
         self.tell_pending().await?;
         let line = format!("{}: {url} at {commit}, fetched without node; git keeps no login", running.name);
-        self.driver.say(self.session, [line]).await?;
+        self.driver.say(self.session, [line]);
         let send = Box::new(move |to: &mut dyn io::Write| {
             source::send(&fetched, to).map(drop).map_err(io::Error::other)
         });

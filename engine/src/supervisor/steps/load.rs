@@ -53,7 +53,7 @@ impl Steps<'_> {
         let of = commit.as_ref().map_or_else(String::new, |commit| format!(" at {commit}"));
         self.tell_pending().await?;
         let line = format!("{}: the build's source is in {directory} already{of}", running.name);
-        self.driver.say(self.session, [line]).await?;
+        self.driver.say(self.session, [line]);
         let outputs = commit.map(|commit| ("commit".to_owned(), commit)).into_iter().collect();
         Ok(Done::of(outputs, None))
     }
@@ -105,9 +105,7 @@ impl Steps<'_> {
         let known = self.contexts.actions.get(&action.repository()).cloned();
         let fetched = self.driver.interruptible(source.action(action, known.as_ref())).await;
         let archive = ended_early(fetched)?.map_err(|error| Stop::Fault(error.to_string()))?;
-        self.driver
-            .say(self.session, [format!("Download action repository '{}'", action.repository())])
-            .await?;
+        self.driver.say(self.session, [format!("Download action repository '{}'", action.repository())]);
         let send = Box::new(move |to: &mut dyn std::io::Write| super::archive::send_action(&archive, to));
         self.driver.send_tar(self.session, directory, false, send).await.map(drop).map_err(|interrupt| {
             match interrupt {

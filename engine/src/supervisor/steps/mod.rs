@@ -297,7 +297,7 @@ impl<'a> Steps<'a> {
         match stop {
             Stop::Interrupt(interrupt) => Err(interrupt),
             Stop::Fault(message) => {
-                self.driver.say(self.session, [message.clone()]).await?;
+                self.driver.say(self.session, [message.clone()]);
                 self.job.status = self.job.status.after(StepResult::Failure);
                 Ok(PhaseOutcome::failed("CLIENT_ERROR", message))
             }
@@ -350,7 +350,7 @@ impl<'a> Steps<'a> {
                 outputs.insert(name, value);
             } else {
                 let line = format!("Skip output '{name}' since it may contain secret.");
-                self.driver.say(self.session, [line]).await?;
+                self.driver.say(self.session, [line]);
             }
         }
         self.pending.push(AgentEvent::JobOutputs { outputs });

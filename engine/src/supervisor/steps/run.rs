@@ -88,7 +88,7 @@ impl Steps<'_> {
         match tried {
             Ok(done) => Ok(done),
             Err(Stop::Fault(message)) => {
-                self.driver.say(self.session, [message.clone()]).await?;
+                self.driver.say(self.session, [message.clone()]);
                 self.annotate(frame, &message);
                 Ok(Done::of(Vec::new(), Some(message)))
             }

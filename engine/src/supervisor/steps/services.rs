@@ -94,9 +94,7 @@ impl Steps<'_> {
         if root.is_local() {
             return Err(fault("it is no image; name one of a registry".into()));
         }
-        self.driver
-            .say(self.session, [format!("Starting service `{name}` of image {}", container.image)])
-            .await?;
+        self.driver.say(self.session, [format!("Starting service `{name}` of image {}", container.image)]);
         let limits = asked.limits(self.driver.limits());
         let hosts = self.driver.names_of_companions(&Asked::default());
         let wanted = Companion {
