@@ -21,6 +21,7 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -58,10 +59,12 @@ fn run() -> Result<()> {
     let mut orders = BufReader::new(io::stdin());
     let spec: Spec = order(&mut orders)?;
     let directory = File::open(&spec.dir).to(|| format!("open {}", spec.dir.display()))?;
+    let _lease = spec.lease.as_deref().map(keep).transpose()?;
     namespaces(&spec)?;
     report(&Report::Namespaces)?;
     let made = root::make(&spec)?;
     let go: Go = order(&mut orders)?;
+    cgroupfs::mount(&made.root, &spec.cgroups)?;
     made.root.settings(&spec, go.resolv_conf.as_deref())?;
     let agent = start(&spec, &made)?;
     report(&Report::Started(agent.as_raw_nonzero().get().unsigned_abs()))?;
@@ -71,6 +74,16 @@ fn run() -> Result<()> {
         status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
     });
     write_exit(&directory, code.unwrap_or(-1)).to(|| "write down how the agent ended".into())
+}
+
+/// Keeps an image's layers for as long as this process lives.
+fn keep(lease: &Path) -> Result<File> {
+    let open = || -> io::Result<File> {
+        let file = File::open(lease)?;
+        file.lock_shared()?;
+        Ok(file)
+    };
+    open().to(|| format!("lock {}", lease.display()))
 }
 
 /// Leaves every namespace of the machine but that of its users, which root leaves last, and that of its processes,
