@@ -33,6 +33,7 @@ use serde::de::DeserializeOwned;
 use crate::spec::{Go, Ids, Network, Report, Spec};
 use crate::state::EXIT_FILE;
 use fault::{Fault, Result, To as _};
+use seccomp::Filters;
 
 /// The name under which the program starts itself.
 pub(crate) const NAME: &str = "runspan-sandbox";
@@ -63,10 +64,11 @@ fn run() -> Result<()> {
     namespaces(&spec)?;
     report(&Report::Namespaces)?;
     let made = root::make(&spec)?;
+    let filters = Filters::new()?;
     let go: Go = order(&mut orders)?;
     cgroupfs::mount(&made.root, &spec.cgroups)?;
     made.root.settings(&spec, go.resolv_conf.as_deref())?;
-    let agent = start(&spec, &made)?;
+    let agent = start(&spec, &made, &filters)?;
     report(&Report::Started(agent.as_raw_nonzero().get().unsigned_abs()))?;
     detach()?;
     let status = waitpid(Some(agent), WaitOptions::empty()).to(|| "wait for the agent".into())?;
@@ -122,13 +124,13 @@ pub(crate) fn hostname(attempt: &str) -> &str {
 }
 
 /// Starts the agent, and waits until it runs.
-fn start(spec: &Spec, made: &root::Made) -> Result<Pid> {
+fn start(spec: &Spec, made: &root::Made, filters: &Filters) -> Result<Pid> {
     let (failure, tell) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).to(|| "make a pipe".into())?;
     let first = pidfd_open(getpid(), PidfdFlags::empty()).to(|| "watch itself".into())?;
     sys::unshare(UnshareFlags::NEWPID).to(|| "make a namespace of processes".into())?;
     let Some(child) = sys::fork().to(|| "start the agent".into())? else {
-        let fault = pid_one::become_agent(spec, made, &first);
+        let fault = pid_one::become_agent(spec, made, filters, &first);
         let _unread = File::from(tell).write_all(fault.to_string().as_bytes());
         sys::leave(1);
     };
