@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use runspan_agent_protocol::{Program, layout};
 use runspan_engine::{Company, Container, ExecutorError, Limits, Progress, Volume};
@@ -60,17 +60,17 @@ pub(crate) struct Placing<'a> {
 
 /// Keeps what is made on threads of its own from being made after it was given up.
 #[derive(Clone, Default)]
-struct Hold(Arc<Mutex<bool>>);
+struct Hold(Arc<RwLock<bool>>);
 
 impl Hold {
     fn work<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let given_up = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let given_up = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if *given_up { Err(io::Error::other("it was given up")) } else { work() }
     }
 
     /// Waits for what is being made.
     fn give_up(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = true;
     }
 }
 
