@@ -100,6 +100,11 @@ impl Bench {
 
     /// Serves, and answers once this returns.
     pub(crate) fn serve(&self, more: &[&str]) -> Serving {
+        self.serve_with(more, &[])
+    }
+
+    /// The same, with these variables.
+    pub(crate) fn serve_with(&self, more: &[&str], variables: &[(&str, &str)]) -> Serving {
         let log = self.home.path().join("serve.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let address = format!("127.0.0.1:{}", self.port);
@@ -108,7 +113,9 @@ impl Bench {
             more,
         ]
         .concat();
-        let child = self.command(&arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut command = self.command(&arguments);
+        command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(file);
+        let child = command.spawn().unwrap();
         let serving = Serving { child };
         self.until("it answers", || std::net::TcpStream::connect(&address).ok());
         serving

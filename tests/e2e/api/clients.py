@@ -4,6 +4,7 @@ import datetime
 import functools
 import http.client
 import json
+import logging
 import sys
 import urllib.error
 import urllib.request
@@ -78,7 +79,18 @@ def differences(endpoint, ask):
     return model.differences(send, ask["absent"])
 
 
-KINDS = {"call": call, "pages": pages, "raw": raw, "differences": differences}
+def moto(_endpoint, _ask):
+    """What stands for AWS itself, until this process ends."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").disabled = True
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    return {"endpoint": f"http://{host}:{port}"}
+
+
+KINDS = {"moto": moto, "call": call, "pages": pages, "raw": raw, "differences": differences}
 
 for line in sys.stdin:
     ask = json.loads(line)

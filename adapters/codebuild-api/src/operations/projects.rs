@@ -1,8 +1,9 @@
 //! Projects.
 
 use jiff::Timestamp;
-use runspan_engine::cache::Store;
+use runspan_engine::cache::{Directories, Store};
 use runspan_engine::journal::{Order, Resource};
+use runspan_engine::project::CacheType;
 use serde_json::{Map, Value, json};
 
 use super::Input;
@@ -89,15 +90,29 @@ impl Api {
         Ok(json!({ "projectArn": arn, "projectVisibility": "PRIVATE" }))
     }
 
-    /// Forgets the caches of a project on this machine.
+    /// Forgets what a project has cached on this machine.
     pub(crate) fn invalidate_project_cache(&self, input: &Input) -> Result<Value, ApiError> {
         let name = input.required("projectName");
         let project = self.project_of(&self.project_record(name)?)?;
-        let namespace = project.cache.cache_namespace.as_deref().unwrap_or(name_of(name));
-        Store::open(&self.settings.cache_dir.join("archives"), u64::MAX)
+        let name = name_of(name);
+        let namespace = project.cache.cache_namespace.as_deref().unwrap_or(name);
+        if let (Some(CacheType::S3), Some(location)) = (project.cache.kind, &project.cache.location) {
+            return Err(ApiError::invalid(format!(
+                "this service deletes no objects; delete those of {namespace} below s3://{location}"
+            )));
+        }
+        let root = &self.settings.cache_dir;
+        let is_all = Store::open(&root.join("archives"), u64::MAX)
             .and_then(|store| store.invalidate(namespace))
+            .and_then(|()| Directories::open(&root.join("directories"))?.invalidate(&format!("{name}\n")))
             .map_err(|error| ApiError::failure(error.to_string()))?;
-        Ok(json!({}))
+        if is_all {
+            Ok(json!({}))
+        } else {
+            Err(ApiError::invalid(
+                "a build writes to a directory of the cache; invalidate it when the build is over",
+            ))
+        }
     }
 
     /// A project by name or ARN.
