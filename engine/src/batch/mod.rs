@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::build::{BuildArtifacts, BuildId};
 use crate::lifecycle::{PhaseContext, Status};
 
+/// Why a batch failed whose process was killed.
+pub const SUPERVISOR_LOST: &str = "SUPERVISOR_LOST";
+
 /// A batch, in the shape of CodeBuild's `BuildBatch`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

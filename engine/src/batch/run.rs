@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use super::combine::{Made, combined};
-use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, Task, expand};
+use super::{BatchPhaseType, BuildBatch, BuildGroup, BuildSummary, SUPERVISOR_LOST, Task, expand};
 use crate::artifacts::ArtifactError;
 use crate::build::{BuildArtifacts, BuildId, LOCAL_ACCOUNT};
 use crate::journal::{Position, StoredDelivery};
@@ -168,10 +168,13 @@ impl Supervisor {
     }
 
     /// Closes a batch that nobody has any more; its builds are others' to end.
-    pub(crate) fn close_batch(&self, mut batch: BuildBatch) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn close_batch(&self, mut batch: BuildBatch) -> Result<(), EngineError> {
         let lock = self.journal.home().try_lock_batch(batch.id.uuid());
         if let Ok(Some(_alone)) = lock {
-            batch.fail("SUPERVISOR_LOST", "The process that supervised the batch was killed.".to_owned());
+            batch.fail(SUPERVISOR_LOST, "The process that supervised the batch was killed.".to_owned());
             self.journal.save_batch(&batch)?;
         }
         Ok(())
