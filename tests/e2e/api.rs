@@ -9,3 +9,4 @@ mod api_faults;
 mod api_reports;
 mod api_service;
 mod api_sources;
+mod serving;

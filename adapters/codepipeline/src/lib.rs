@@ -18,5 +18,5 @@ mod worker;
 pub use api::{ActionType, Api, Created};
 pub use error::PipelineError;
 pub use registration::Registration;
-pub use store::{Place, PlaceLock, Store};
+pub use store::{Place, Store};
 pub use worker::{Desk, Notes, Worker};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use runspan_engine::project::{
     ArtifactPackaging, ArtifactsType, EnvironmentVariable, ProjectArtifacts, ProjectSource, SourceType,
 };
+use runspan_engine::registrations::file_name;
 use runspan_engine::request::{BuildRequest, BuildspecChoice};
 
 use crate::Registration;
@@ -103,8 +104,7 @@ fn ends(name: &str) -> impl Iterator<Item = &str> {
 /// Where an input artifact lies.
 pub(crate) fn file_of(inputs: &Path, name: &str) -> PathBuf {
     // Names of artifacts are letters, digits, `-` and `_`; a pipeline that says otherwise gets no other path.
-    let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
-    inputs.join(format!("{}.zip", name.chars().map(legal).collect::<String>()))
+    inputs.join(format!("{}.zip", file_name(name)))
 }
 
 fn primary<'a>(job: &'a Job, named: Option<&str>) -> Result<&'a Artifact, String> {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::api::{Api, Job};
 use crate::assignment::Assignment;
-use crate::store::{Record, Stage};
+use crate::store::{Kept, Record, Stage};
 use crate::{PipelineError, Place, Registration};
 
 /// A pipeline that does not answer is asked no more often.
