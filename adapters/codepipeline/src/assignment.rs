@@ -204,7 +204,7 @@ impl Assignment {
                         return Ok(Next::Nothing);
                     }
                 }
-                Some(next) = continuations.recv(), if matches!(holds, Holds::Nothing) => {
+                Some(next) = newest(&mut continuations), if matches!(holds, Holds::Nothing) => {
                     let taken = self.insist(|| self.tools.api.acknowledge(&next.id, &next.nonce)).await?;
                     if taken == Some(true) {
                         self.write(&next.id, Stage::Building { build: build.clone() })?;
@@ -351,6 +351,12 @@ async fn stops(shutdown: &mut watch::Receiver<Shutdown>) {
         // Whoever could wish is gone.
         std::future::pending().await
     }
+}
+
+/// The newest offer that was not looked at; `None` when nobody waits any more.
+async fn newest(offers: &mut watch::Receiver<Option<Job>>) -> Option<Job> {
+    offers.changed().await.ok()?;
+    offers.borrow_and_update().clone()
 }
 
 async fn end(running: &mut Option<Running>) -> Option<Over> {
