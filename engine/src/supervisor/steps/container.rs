@@ -173,13 +173,17 @@ impl Steps<'_> {
             };
             let host = self.session.placement.clone();
             let placed = self.driver.accompany(&host, wanted).await;
-            ended_early(placed)?
+            let placed = ended_early(placed)?;
+            if let Some(context) = &context {
+                // What cannot be removed goes with the build's record.
+                let _left = std::fs::remove_file(context);
+            }
+            placed
                 .map_err(|why| Stop::Fault(format!("Failed to initialize container {}: {why}", run.image)))?;
         }
         // Also where a dead supervisor made it, or what comes next would be asked for under other numbers than it was.
-        if let Some(context) = context {
+        if context.is_some() {
             self.job.images.push(run.image.clone());
-            let _left_to_the_build = std::fs::remove_file(context);
         }
         let order = Order::Run { companion: companion.clone(), process: self.process_of(run) };
         let order = serde_json::to_string(&order).map_err(|error| Stop::Fault(error.to_string()))?;
