@@ -1,11 +1,14 @@
 //! Batch builds: one buildspec, many builds.
 
+mod begin;
 mod combine;
 mod expand;
+mod finish;
 mod run;
 
+pub use begin::*;
 pub use expand::*;
-pub use run::*;
+pub use run::BatchProgress;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
