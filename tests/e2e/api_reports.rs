@@ -165,6 +165,61 @@ fn groups_and_policies_are_listed_kept_and_forgotten() {
 }
 
 #[test]
+fn lists_have_the_order_that_is_asked_for() {
+    let Some(bench) = bench() else { return };
+    let _serving = bench.serve(&[]);
+    let class = |name: &str, hits: [u8; 2]| {
+        let lines = [1, 2].map(|n| format!("<line number=\"{n}\" hits=\"{}\"/>", hits[n - 1])).concat();
+        format!("<class name=\"{name}\" filename=\"{name}\"><lines>{lines}</lines></class>")
+    };
+    let classes = [class("x.py", [1, 1]), class("y.py", [0, 0]), class("z.py", [1, 0])].concat();
+    let xml =
+        format!("<coverage><packages><package><classes>{classes}</classes></package></packages></coverage>");
+    let buildspec = format!(
+        "version: 0.2\nphases:\n  build:\n    commands: ['echo ''{xml}'' > c.xml']\nreports:\n  all: {{ files: [c.xml], file-format: COBERTURAXML }}\n"
+    );
+    for name in ["pb", "pa", "pc"] {
+        bench.project(name, &buildspec);
+    }
+    bench.call("update_project", json!({ "name": "pa", "description": "changed" }));
+    let projects = |by: &str, order: &str| {
+        bench.call("list_projects", json!({ "sortBy": by, "sortOrder": order }))["projects"].clone()
+    };
+    assert_eq!(projects("NAME", "DESCENDING"), json!(["pc", "pb", "pa"]));
+    assert_eq!(projects("CREATED_TIME", "ASCENDING"), json!(["pb", "pa", "pc"]));
+    assert_eq!(projects("LAST_MODIFIED_TIME", "DESCENDING"), json!(["pa", "pc", "pb"]));
+
+    let builds = ["pb", "pa", "pb"].map(|name| bench.ended(&bench.start(name)));
+    let id = |at: usize| builds[at]["id"].clone();
+    let listed = |order: &str| bench.call("list_builds", json!({ "sortOrder": order }))["ids"].clone();
+    assert_eq!(listed("ASCENDING"), json!([id(0), id(1), id(2)]));
+    assert_eq!(listed("DESCENDING"), json!([id(2), id(1), id(0)]));
+    let of_project = json!({ "projectName": "pb", "sortOrder": "ASCENDING" });
+    assert_eq!(bench.call("list_builds_for_project", of_project)["ids"], json!([id(0), id(2)]));
+
+    let arn = |at: usize| builds[at]["reportArns"][0].clone();
+    let group = bench.call("batch_get_reports", json!({ "reportArns": [arn(0)] }))["reports"][0].clone();
+    let in_group = json!({ "reportGroupArn": group["reportGroupArn"], "sortOrder": "ASCENDING" });
+    assert_eq!(bench.call("list_reports_for_report_group", in_group)["reports"], json!([arn(0), arn(2)]));
+    let ask = json!({ "operation": "list_reports", "list": "reports",
+                      "parameters": { "PaginationConfig": { "PageSize": 2 } } });
+    assert_eq!(bench.ask("pages", ask)["pages"], json!([[arn(2), arn(1)], [arn(0)]]));
+
+    let files = |more: Value| -> Vec<String> {
+        let mut ask = json!({ "reportArn": arn(0) });
+        ask.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let found = bench.call("describe_code_coverages", ask);
+        let files = found["codeCoverages"].as_array().unwrap().iter();
+        files.filter_map(|file| file["filePath"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(files(json!({})), ["y.py", "z.py", "x.py"]);
+    assert_eq!(files(json!({ "sortBy": "FILE_PATH", "sortOrder": "DESCENDING" })), ["z.py", "y.py", "x.py"]);
+    assert_eq!(files(json!({ "minLineCoveragePercentage": 50, "maxLineCoveragePercentage": 99 })), ["z.py"]);
+    let trend = json!({ "reportGroupArn": group["reportGroupArn"], "trendField": "LINE_COVERAGE" });
+    assert_eq!(bench.call("get_report_group_trend", trend)["stats"]["average"], "50");
+}
+
+#[test]
 fn a_batch_has_reports_of_its_own() {
     let Some(bench) = bench() else { return };
     let _serving = bench.serve(&[]);

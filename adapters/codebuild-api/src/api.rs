@@ -1,7 +1,7 @@
 //! The service behind the protocol.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use runspan_engine::journal::Journal;
 use runspan_engine::{Dispatcher, RootFs};
@@ -16,6 +16,9 @@ use crate::shape;
 
 /// What the initiator of a build begins with that was asked for here; the name of the key follows.
 pub const INITIATOR: &str = "api/";
+
+/// What operations begin with that change a record.
+const CHANGES: [&str; 4] = ["Create", "Update", "Put", "Delete"];
 
 /// What the operator of this machine gives builds.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Api {
     pub(crate) settings: Settings,
     pub(crate) keys: ApiKeys,
     pub(crate) credentials: SourceCredentials,
+    /// Held while a record is read, changed and written.
+    changing: Mutex<()>,
 }
 
 impl Api {
@@ -50,7 +55,7 @@ impl Api {
         credentials: SourceCredentials,
         settings: Settings,
     ) -> Self {
-        Self { journal, dispatcher, settings, keys, credentials }
+        Self { journal, dispatcher, settings, keys, credentials, changing: Mutex::default() }
     }
 
     pub(crate) fn arn(&self, resource: &str) -> String {
@@ -79,6 +84,10 @@ impl Api {
         };
         shape::check(&input, members.ok_or_else(|| unknown(operation))?)?;
         let input = Input(input);
+        let _alone = CHANGES
+            .iter()
+            .any(|verb| operation.starts_with(verb))
+            .then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner));
         match (service, operation) {
             (_, "CreateProject") => self.create_project(&input),
             (_, "UpdateProject") => self.update_project(&input),
