@@ -83,6 +83,8 @@ pub(crate) fn run(layout: Layout, attempt: String) -> Result<Ending, AgentError>
     let (sender, messages) = channel();
     let orphan_seconds = Link::start(Arc::clone(&shared), sender)
         .map_err(AgentError::system("start the line to the supervisor"))?;
+    // While the line is made; what cannot be done is said when the build is configured.
+    let _said_later = helpers::install(&shared.layout);
     Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default() }.serve(&messages))
 }
 

@@ -8,6 +8,7 @@ use runspan_agent_protocol::{Configure, Shell, Variable};
 use crate::carried::{self, CarriedState};
 use crate::environment::Environment;
 use crate::error::AgentError;
+use crate::helpers;
 use crate::layout::{Layout, ROOT_VARIABLE};
 use crate::shared::{Session, Shared};
 
@@ -49,18 +50,9 @@ impl Build {
     /// Makes directories, state files and helper commands, and the environment.
     pub(crate) fn configure(order: &Configure, layout: &Layout) -> Result<Self, AgentError> {
         let source_dir = PathBuf::from(&order.source_dir);
-        for dir in [&source_dir, &layout.readonly_dir(), &layout.helper_dir()] {
-            carried::make_dir(dir)?;
-        }
-        for name in crate::helpers::ALL {
-            let link = layout.helper_dir().join(name);
-            match std::os::unix::fs::symlink(layout.agent(), &link) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(AgentError::file("make the helper command", link)(error));
-                }
-                _ => {}
-            }
-        }
+        carried::make_dir(&source_dir)?;
+        carried::make_dir(&layout.readonly_dir())?;
+        helpers::install(layout)?;
         let mut environment = Environment::new(std::env::vars_os(), layout.helper_dir());
         if layout.root() != Path::new("/") {
             environment.put(ROOT_VARIABLE, layout.root());

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use runspan_agent_protocol::{Answer, Pause, Question};
 
 use crate::asking::ask as ask_supervisor;
+use crate::carried::make_dir;
+use crate::error::AgentError;
 use crate::files;
 use crate::layout::Layout;
 use crate::shared::Shared;
@@ -47,6 +49,22 @@ const MAX_ASKED: u64 = 16 << 10;
 const DONE: &str = "done";
 /// Answer when the build has no breakpoints.
 const OFF: &str = "off";
+
+/// Makes every helper command where it is not there yet.
+pub(crate) fn install(layout: &Layout) -> Result<(), AgentError> {
+    let directory = layout.helper_dir();
+    make_dir(&directory)?;
+    for name in ALL {
+        let link = directory.join(name);
+        match symlink(layout.agent(), &link) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(AgentError::file("make the helper command", link)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// Listens for helper commands of any user of the container. `current` is the id of the running request.
 pub(crate) fn listen(shared: &Arc<Shared>, current: &Arc<AtomicU64>) -> io::Result<()> {

@@ -10,7 +10,7 @@ use runspan_engine::{
     Progress, RootFs,
 };
 use runspan_network::{HostNetwork, Settings};
-use runspan_sandbox::{OpenNetworks, SandboxExecutor, WarmUp};
+use runspan_sandbox::{Expected, OpenNetworks, SandboxExecutor, WarmUp};
 
 use super::auto::Auto;
 use crate::config::Config;
@@ -41,9 +41,13 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Begins at once what the first build would have to wait for.
-    pub(crate) fn begin(choice: Choice, config: &Config) -> Self {
-        let begin = || WarmUp::begin(OWN_PROGRAM.as_ref(), Networks::of(config).opening());
+    /// Begins at once what the first build would have to wait for, which has probably this image.
+    pub(crate) fn begin(choice: Choice, config: &Config, image: Option<&str>) -> Self {
+        let root = match image.or(config.image.as_deref()).map(RootFs::named) {
+            None | Some(RootFs::Host) => Expected::Host,
+            Some(_) => Expected::Image,
+        };
+        let begin = || WarmUp::begin(OWN_PROGRAM.as_ref(), Networks::of(config).opening(), root);
         Self { choice, ahead: (choice != Choice::Docker).then(begin) }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -23,6 +22,15 @@ pub struct WarmUp {
     pub(crate) first: Ahead<io::Result<Child>>,
 }
 
+/// The root that the first sandbox probably has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The machine's own.
+    Host,
+    /// An image's.
+    Image,
+}
+
 impl WarmUp {
     /// Begins nothing: all is done when it is needed.
     pub fn none(networks: Arc<OpenNetworks>) -> Self {
@@ -30,14 +38,16 @@ impl WarmUp {
     }
 
     /// Begins it all. Must be called in a runtime of tokio; `program` is the executor's.
-    pub fn begin(program: &Path, networks: Arc<OpenNetworks>) -> Self {
+    pub fn begin(program: &Path, networks: Arc<OpenNetworks>, root: Expected) -> Self {
         let ahead = Self::none(networks);
         let (program, runtime) = (program.to_owned(), Handle::current());
         ahead.first.begin(move || {
             let _entered = runtime.enter();
-            first_process(&program, Stdio::null())
+            first_process(&program)
         });
-        ahead.shown.begin(host::shown);
+        if root == Expected::Host {
+            ahead.shown.begin(host::shown);
+        }
         let networks = ahead.networks.clone();
         // Without these a build waits a little longer, and finds out itself what is missing.
         Ahead::default().begin(move || drop(networks.open()));

@@ -24,7 +24,7 @@ mod process;
 mod spec;
 mod state;
 
-pub use ahead::WarmUp;
+pub use ahead::{Expected, WarmUp};
 pub use executor::SandboxExecutor;
 pub use init::enter;
 pub use network::OpenNetworks;

@@ -1,13 +1,12 @@
 //! Making a sandbox, step by step; all of it or nothing, also when the caller stops waiting.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use runspan_agent_protocol::{Program, layout};
-use runspan_engine::{Company, Container, ExecutorError, Progress, Volume};
+use runspan_engine::{Company, Container, ExecutorError, Limits, Progress, Volume};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -15,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::cgroup::Hierarchy;
 use crate::executor::{Sandboxes, blocking, other};
 use crate::host::{self, Shown};
-use crate::image::{Image, ImageConfig};
+use crate::image::{Image, ImageConfig, Lease};
 use crate::network::Given;
 use crate::process::Process;
 use crate::spec::{Bind, Go, Ids, Report, Root, Spec};
@@ -109,9 +108,13 @@ impl<'a> Placing<'a> {
         let placed = placing.make(plan, progress).await;
         placing.is_settled = true;
         if placed.is_err() {
-            let (sandboxes, place) = (sandboxes.clone(), placing.place.clone());
+            let (sandboxes, place, hold) = (sandboxes.clone(), placing.place.clone(), placing.hold.clone());
+            let remove = move || {
+                hold.give_up();
+                sandboxes.remove(&place)
+            };
             // A sweep finds what cannot be removed now.
-            let _left = blocking("removing the sandbox", move || sandboxes.remove(&place)).await;
+            let _left = blocking("removing the sandbox", remove).await;
         }
         placed
     }
@@ -121,14 +124,15 @@ impl<'a> Placing<'a> {
         plan: Plan,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placed, ExecutorError> {
-        let Prepared { spec, lease, warnings } = self.prepare(plan).await?;
+        let limits = plan.container.limits;
+        let Prepared { spec, image: _kept, warnings } = self.prepare(plan).await?;
         for warning in warnings {
             progress(Progress::Warning(warning));
         }
-        let mut line = self.start(lease)?;
-        let joining = self.join_groups()?;
+        let mut line = self.start()?;
+        let holding = self.hold_to(limits)?;
         line.order(&spec).await?;
-        self.follow(line, joining).await
+        self.follow(line, holding, progress).await
     }
 
     async fn prepare(&mut self, plan: Plan) -> Result<Prepared, ExecutorError> {
@@ -143,20 +147,14 @@ impl<'a> Placing<'a> {
         Ok(prepared)
     }
 
-    /// Starts the first process. It keeps the image's layers for as long as it lives, by holding the lease in the
-    /// place of its standard error, which is read by nobody.
-    fn start(&mut self, lease: Option<OwnedFd>) -> Result<Line, ExecutorError> {
+    fn start(&mut self) -> Result<Line, ExecutorError> {
         let failed = |error| other("starting the sandbox's first process", &error);
-        let child = match lease {
-            Some(lease) => first_process(&self.sandboxes.program, lease.into()),
-            None => {
-                let ahead = self.sandboxes.ahead.first.take();
-                ahead.unwrap_or_else(|| first_process(&self.sandboxes.program, Stdio::null()))
-            }
-        };
-        let mut child = child.map_err(failed)?;
+        let ahead = self.sandboxes.ahead.first.take();
+        let mut child = ahead.unwrap_or_else(|| first_process(&self.sandboxes.program)).map_err(failed)?;
         let id = child.id().ok_or_else(|| failed(io::Error::other("it ended at once")))?;
-        self.record.first = Some(Process::of(id).map_err(failed)?);
+        let first = Process::of(id).map_err(failed)?;
+        first.share_time().map_err(failed)?;
+        self.record.first = Some(first);
         self.place.save(&self.record).map_err(failed)?;
         match (child.stdin.take(), child.stdout.take()) {
             (Some(orders), Some(reports)) => Ok(Line { orders, reports: BufReader::new(reports).lines() }),
@@ -164,11 +162,19 @@ impl<'a> Placing<'a> {
         }
     }
 
-    /// Puts the first process, and so all that comes of it, into its control groups. The kernel may take longer for it
-    /// than the process for its root, so that neither waits for the other.
-    fn join_groups(&self) -> Result<JoinHandle<io::Result<()>>, ExecutorError> {
+    /// Makes the control groups, with their limits, and puts the first process, and so all that comes of it, into them;
+    /// the limits that are missed. The kernel may take longer for it than the process for its root, so that neither
+    /// waits for the other.
+    fn hold_to(&self, limits: Limits) -> Result<Holding, ExecutorError> {
         let (groups, first, hold) = (self.record.groups.clone(), self.first()?, self.hold.clone());
-        Ok(spawn_blocking(move || hold.work(|| groups.join(first))))
+        Ok(spawn_blocking(move || {
+            hold.work(|| {
+                groups.create()?;
+                let missed = limits::apply(&groups, limits);
+                groups.join(first)?;
+                Ok(missed)
+            })
+        }))
     }
 
     fn first(&self) -> Result<Process, ExecutorError> {
@@ -180,9 +186,10 @@ impl<'a> Placing<'a> {
     async fn follow(
         &mut self,
         mut line: Line,
-        joining: JoinHandle<io::Result<()>>,
+        holding: Holding,
+        progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Placed, ExecutorError> {
-        let mut joining = Some(joining);
+        let mut holding = Some(holding);
         let mut same_ids = None;
         let failed = |error| other("looking at the sandbox's processes", &error);
         let first = self.first()?;
@@ -194,9 +201,12 @@ impl<'a> Placing<'a> {
                     let join = move || hold.work(|| Ok(network.join(&attempt, first)));
                     let joined = blocking("joining the sandbox to its network", join).await?;
                     let resolv_conf = joined.map_err(|reason| self.refused(reason))?;
-                    if let Some(joining) = joining.take() {
-                        let joined = joining.await.map_err(io::Error::other).flatten();
-                        joined.map_err(|error| self.refused(error.to_string()))?;
+                    if let Some(holding) = holding.take() {
+                        let held = holding.await.map_err(io::Error::other).flatten();
+                        let missed = held.map_err(|error| self.refused(error.to_string()))?;
+                        unlimited(missed)
+                            .into_iter()
+                            .for_each(|warning| progress(Progress::Warning(warning)));
                     }
                     line.order(&Go { resolv_conf }).await?;
                 }
@@ -232,10 +242,10 @@ impl Drop for Placing<'_> {
 }
 
 /// Starts a first process, which waits for its orders.
-pub(crate) fn first_process(program: &Path, stderr: Stdio) -> io::Result<Child> {
+pub(crate) fn first_process(program: &Path) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.arg0(init::NAME).env_clear();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
 }
 
 /// The line to a first process.
@@ -267,14 +277,18 @@ impl Line {
     }
 }
 
+/// Control groups being made and joined; the limits that are missed.
+type Holding = JoinHandle<io::Result<Vec<&'static str>>>;
+
 /// What the first process is told and given, and what could not be done as asked.
 struct Prepared {
     spec: Spec,
-    lease: Option<OwnedFd>,
+    /// Keeps its layers until the first process does.
+    image: Option<Lease>,
     warnings: Vec<String>,
 }
 
-/// Everything on the disk and among control groups.
+/// Everything on the disk.
 fn prepare(
     place: &Place,
     plan: Plan,
@@ -295,24 +309,13 @@ fn prepare(
     if let Some(hierarchy) = Hierarchy::find().filter(Hierarchy::is_ours) {
         record.groups = hierarchy.groups(&place.name());
     }
-    // Written first, so that whoever finds the one knows of the other.
+    // Written before they are made, so that whoever finds the one knows of the other.
     place.save(&record)?;
-    record.groups.create()?;
-    let mut missing = limits::apply(&record.groups, container.limits);
-    // Another limit of the kernel stands in for that one.
-    missing.retain(|limit| *limit != limits::PROCESSES);
-    let warnings = match missing.is_empty() {
-        true => Vec::new(),
-        false => vec![format!("no {} limit holds the build; see `runspan doctor`", missing.join(" and no "))],
-    };
-    let (root, lease, config) = match rooms {
+    let (root, image, config) = match rooms {
         Rooms::Host => (Root::Host(shown()?), None, ImageConfig::default()),
-        Rooms::Image(image) => {
-            let lease = image.lease.fd().map(|lease| lease.try_clone_to_owned()).transpose()?;
-            (Root::Layers(image.layers), lease, image.config)
-        }
+        Rooms::Image(image) => (Root::Layers(image.layers), Some(image.lease), image.config),
     };
-    let mut warnings = warnings;
+    let mut warnings = Vec::new();
     if container.tuning.read_only {
         warnings.push("`--read-only` has no effect in a sandbox".into());
     }
@@ -339,9 +342,18 @@ fn prepare(
         processes: container.limits.pids,
         binds: if is_rehearsal { vec![own_disk(place)] } else { binds(&container, place)? },
         environment,
+        lease: image.as_ref().and_then(Lease::path).map(Path::to_owned),
         is_rehearsal,
     };
-    Ok((Prepared { spec, lease, warnings }, record))
+    Ok((Prepared { spec, image, warnings }, record))
+}
+
+/// What is said of limits that are missed.
+fn unlimited(mut missed: Vec<&'static str>) -> Option<String> {
+    // Another limit of the kernel stands in for that one.
+    missed.retain(|limit| *limit != limits::PROCESSES);
+    (!missed.is_empty())
+        .then(|| format!("no {} limit holds the build; see `runspan doctor`", missed.join(" and no ")))
 }
 
 /// Stands for what a build has of the state directory, where owners may not be mapped.

@@ -30,6 +30,8 @@ pub(crate) struct Spec {
     pub(crate) processes: u32,
     pub(crate) binds: Vec<Bind>,
     pub(crate) environment: Vec<(String, String)>,
+    /// The lock that keeps an image's layers.
+    pub(crate) lease: Option<PathBuf>,
     /// All is made, and nothing started.
     pub(crate) is_rehearsal: bool,
 }

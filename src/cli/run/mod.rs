@@ -21,7 +21,7 @@ use crate::failure::Failure;
 
 /// Builds, and ends as the build ends.
 pub(super) async fn run(args: RunArgs, config: Config) -> Result<Exit, Failure> {
-    let executor = Chosen::begin(args.executor, &config);
+    let executor = Chosen::begin(args.executor, &config, args.image.as_deref());
     let journal = config.journal()?;
     let request = request::request(&args, &config, &journal)?;
     let session = Session::open(&config, journal, executor, args.output).await?;

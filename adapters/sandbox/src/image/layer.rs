@@ -1,12 +1,13 @@
 //! One layer, from a stream to its place in the store.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 use runspan_archive::{ArchiveError, Limits, unpack_layer};
+use rustix::fs::syncfs;
 
 use super::ImageError;
 use super::digest::{Digest, Digesting};
@@ -111,6 +112,9 @@ impl Unpacked {
         let place = layout.layer(&self.diff_id);
         // What is there without a record is nothing.
         remove_tree(&place).map_err(failed("remove", &place))?;
+        // Its record must not outlive its files, should the machine lose power.
+        let opened = File::open(self.work.path()).map_err(failed("open", self.work.path()))?;
+        syncfs(opened).map_err(|error| failed("write", self.work.path())(error.into()))?;
         fs::rename(self.work.path(), &place).map_err(failed("make", &place))?;
         let path = layout.lock(&self.diff_id);
         match lock.share().map_err(failed("lock", &path))? {

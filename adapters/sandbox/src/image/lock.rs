@@ -2,9 +2,8 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often a lock that another process has is tried again.
@@ -62,23 +61,23 @@ impl Lock {
     }
 }
 
-/// The right to use an image's layers, across processes: a shared `flock`, which the kernel gives back when the last
-/// process that has the descriptor is gone. A process that inherits the descriptor keeps the layers too.
+/// The right to use an image's layers, across processes: a shared `flock`, which the kernel gives back when its holder
+/// is gone. Another process keeps the layers too once it has a shared lock on the same file.
 #[derive(Debug)]
-pub struct Lease(Option<Lock>);
+pub struct Lease(Option<(Lock, PathBuf)>);
 
 impl Lease {
-    pub(super) const fn on(lock: Lock) -> Self {
-        Self(Some(lock))
+    pub(super) const fn on(lock: Lock, path: PathBuf) -> Self {
+        Self(Some((lock, path)))
     }
 
     pub(super) const fn none() -> Self {
         Self(None)
     }
 
-    /// The descriptor that holds the lock; none for a plain directory, which nobody evicts.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.as_ref().map(|lock| lock.0.as_fd())
+    /// The file that is locked; none for a plain directory, which nobody evicts.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.as_ref().map(|(_, path)| path.as_path())
     }
 }
 

@@ -189,8 +189,8 @@ impl Store {
         if self.layout.read_image(id)?.is_none() {
             return Ok(None);
         }
-        let path = self.layout.lock(id);
-        let lock = Lock::wait_at(&path, Mode::Shared).map_err(failed("lock", &path))?;
+        let held = self.layout.lock(id);
+        let lock = Lock::wait_at(&held, Mode::Shared).map_err(failed("lock", &held))?;
         // Only now nobody removes it any more.
         let Some(record) = self.layout.read_image(id)? else { return Ok(None) };
         let layers: Vec<PathBuf> =
@@ -209,7 +209,7 @@ impl Store {
             name: name.to_owned(),
             layers,
             config: record.config,
-            lease: Lease::on(lock),
+            lease: Lease::on(lock, held),
         }))
     }
 }

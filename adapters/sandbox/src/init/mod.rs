@@ -21,6 +21,7 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -32,6 +33,7 @@ use serde::de::DeserializeOwned;
 use crate::spec::{Go, Ids, Network, Report, Spec};
 use crate::state::EXIT_FILE;
 use fault::{Fault, Result, To as _};
+use seccomp::Filters;
 
 /// The name under which the program starts itself.
 pub(crate) const NAME: &str = "runspan-sandbox";
@@ -58,12 +60,15 @@ fn run() -> Result<()> {
     let mut orders = BufReader::new(io::stdin());
     let spec: Spec = order(&mut orders)?;
     let directory = File::open(&spec.dir).to(|| format!("open {}", spec.dir.display()))?;
+    let _lease = spec.lease.as_deref().map(keep).transpose()?;
     namespaces(&spec)?;
     report(&Report::Namespaces)?;
     let made = root::make(&spec)?;
+    let filters = Filters::new()?;
     let go: Go = order(&mut orders)?;
+    cgroupfs::mount(&made.root, &spec.cgroups)?;
     made.root.settings(&spec, go.resolv_conf.as_deref())?;
-    let agent = start(&spec, &made)?;
+    let agent = start(&spec, &made, &filters)?;
     report(&Report::Started(agent.as_raw_nonzero().get().unsigned_abs()))?;
     detach()?;
     let status = waitpid(Some(agent), WaitOptions::empty()).to(|| "wait for the agent".into())?;
@@ -71,6 +76,16 @@ fn run() -> Result<()> {
         status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
     });
     write_exit(&directory, code.unwrap_or(-1)).to(|| "write down how the agent ended".into())
+}
+
+/// Keeps an image's layers for as long as this process lives.
+fn keep(lease: &Path) -> Result<File> {
+    let open = || -> io::Result<File> {
+        let file = File::open(lease)?;
+        file.lock_shared()?;
+        Ok(file)
+    };
+    open().to(|| format!("lock {}", lease.display()))
 }
 
 /// Leaves every namespace of the machine but that of its users, which root leaves last, and that of its processes,
@@ -109,13 +124,13 @@ pub(crate) fn hostname(attempt: &str) -> &str {
 }
 
 /// Starts the agent, and waits until it runs.
-fn start(spec: &Spec, made: &root::Made) -> Result<Pid> {
+fn start(spec: &Spec, made: &root::Made, filters: &Filters) -> Result<Pid> {
     let (failure, tell) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).to(|| "make a pipe".into())?;
     let first = pidfd_open(getpid(), PidfdFlags::empty()).to(|| "watch itself".into())?;
     sys::unshare(UnshareFlags::NEWPID).to(|| "make a namespace of processes".into())?;
     let Some(child) = sys::fork().to(|| "start the agent".into())? else {
-        let fault = pid_one::become_agent(spec, made, &first);
+        let fault = pid_one::become_agent(spec, made, filters, &first);
         let _unread = File::from(tell).write_all(fault.to_string().as_bytes());
         sys::leave(1);
     };

@@ -20,11 +20,12 @@ use std::os::fd::AsFd as _;
 
 use crate::spec::{Ids, Network, Spec};
 
+use super::confine;
 use super::fault::{Fault, Result, To as _};
 use super::mounting::{HARMLESS, attach, filesystem, view_of};
 use super::root::Made;
+use super::seccomp::Filters;
 use super::sys::{self, Attributes, unshare};
-use super::{confine, seccomp};
 
 /// A build goes before the supervisor when the machine runs out of memory.
 const OOM_SCORE_ADJ: &str = "500";
@@ -49,8 +50,8 @@ const MASKED: &[&str] = &[
 const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Becomes the agent; returns only when it could not.
-pub(super) fn become_agent(spec: &Spec, made: &Made, first: &OwnedFd) -> Fault {
-    match prepare(spec, made, first) {
+pub(super) fn become_agent(spec: &Spec, made: &Made, filters: &Filters, first: &OwnedFd) -> Fault {
+    match prepare(spec, made, filters, first) {
         Ok(_) if spec.is_rehearsal => sys::leave(0),
         Ok(mut agent) => {
             let source = agent.exec();
@@ -60,7 +61,7 @@ pub(super) fn become_agent(spec: &Spec, made: &Made, first: &OwnedFd) -> Fault {
     }
 }
 
-fn prepare(spec: &Spec, made: &Made, first: &OwnedFd) -> Result<Command> {
+fn prepare(spec: &Spec, made: &Made, filters: &Filters, first: &OwnedFd) -> Result<Command> {
     die_with(first).to(|| "die with the first process".into())?;
     unshare(UnshareFlags::NEWCGROUP).to(|| "make a namespace of control groups".into())?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ).to(|| "go first when memory is short".into())?;
@@ -89,7 +90,7 @@ fn prepare(spec: &Spec, made: &Made, first: &OwnedFd) -> Result<Command> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    seccomp::apply()?;
+    filters.apply()?;
     Ok(agent)
 }
 

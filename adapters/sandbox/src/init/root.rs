@@ -18,7 +18,7 @@ use super::fault::{Fault, Result, To as _};
 use super::mounting::{attach, filesystem, path_of, view};
 use super::new_root::{NewRoot, make_directory, owner};
 use super::sys::Attributes;
-use super::{cgroupfs, devices, hidden, report, users};
+use super::{devices, hidden, report, users};
 
 /// Directories that the machine's own root is completed with, empty.
 const FRESH: &[(&str, u32)] = &[
@@ -70,7 +70,6 @@ fn make_as(spec: &Spec, ids: Ids) -> Result<Made> {
         Root::Host(shown) => stage.host(shown)?,
     };
     devices::mount(&root, ids)?;
-    cgroupfs::mount(&root, &spec.cgroups)?;
     for bind in &spec.binds {
         let put = || -> io::Result<_> {
             let found = if bind.host.is_dir() {

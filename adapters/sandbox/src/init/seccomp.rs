@@ -130,20 +130,25 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
 /// Values of `personality` that change nothing but how a program is told of the machine; the last one asks.
 const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
-/// Confines this process, and all that come of it, for good.
-pub(super) fn apply() -> Result<()> {
-    programs()
-        .and_then(|programs| {
-            programs.iter().try_for_each(|program| apply_filter(program).map_err(io::Error::other))
-        })
-        .to(|| "filter calls of the kernel".into())
-}
+/// What the kernel may be asked for. The strictest answer of all filters counts, and of several errors that of the
+/// last one.
+pub(super) struct Filters([BpfProgram; 2]);
 
-/// The strictest answer of all filters counts, and of several errors that of the last one.
-fn programs() -> io::Result<[BpfProgram; 2]> {
-    let allowed = filter(allowed().map_err(io::Error::other)?, libc::ENOSYS, true)?;
-    let refused = filter(refused().map_err(io::Error::other)?, libc::EPERM, false)?;
-    Ok([allowed, refused])
+impl Filters {
+    pub(super) fn new() -> Result<Self> {
+        let make = || -> io::Result<_> {
+            let allowed = filter(allowed().map_err(io::Error::other)?, libc::ENOSYS, true)?;
+            let refused = filter(refused().map_err(io::Error::other)?, libc::EPERM, false)?;
+            Ok(Self([allowed, refused]))
+        };
+        make().to(|| "make filters of calls of the kernel".into())
+    }
+
+    /// Confines this process, and all that come of it, for good.
+    pub(super) fn apply(&self) -> Result<()> {
+        let applied = self.0.iter().try_for_each(|program| apply_filter(program));
+        applied.map_err(io::Error::other).to(|| "filter calls of the kernel".into())
+    }
 }
 
 /// A filter that answers this error to what matches no rule (`otherwise`) or to what matches one.
@@ -197,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_filters_fit_the_kernel() {
-        for program in programs().unwrap() {
+        for program in Filters::new().unwrap().0 {
             assert!(program.len() < 4096, "{}", program.len());
         }
     }

@@ -21,7 +21,7 @@ async fn a_directory_is_used_in_place() {
     let before = tree(&root);
     let image = rig.resolve(&name(&root)).await.unwrap();
     assert_eq!(image.layers, [root.canonicalize().unwrap()]);
-    assert!(image.lease.fd().is_none() && image.id.starts_with("dir:/"));
+    assert!(image.lease.path().is_none() && image.id.starts_with("dir:/"));
     assert_eq!(tree(&root), before);
     rig.assert_empty();
 }

@@ -1,7 +1,7 @@
 //! What a store keeps, what goes, and what a killed process leaves.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use runspan_sandbox::image::{Image, ImageError, Store};
 
@@ -82,17 +82,16 @@ async fn an_image_in_use_is_never_evicted() {
 }
 
 #[tokio::test]
-async fn a_lease_is_kept_by_whoever_inherits_it() {
+async fn a_lease_is_kept_by_whoever_locks_its_file_too() {
     let fake = registry();
     let rig = Rig::new();
     let image = get(&rig.store, &fake, "a").await;
-    let fd = rustix::io::fcntl_dupfd_cloexec(image.lease.fd().unwrap(), 3).unwrap();
-    // As a container's process does that outlives its supervisor.
-    let mut child = Command::new("sleep").arg("60").stdin(Stdio::from(fd)).spawn().unwrap();
+    // As a sandbox's first process does, which outlives its supervisor.
+    let other = std::fs::File::open(image.lease.path().unwrap()).unwrap();
+    other.lock_shared().unwrap();
     drop(image);
     assert_eq!(rig.store.prune(0).unwrap().bytes, 0);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(other);
     assert_eq!(rig.store.prune(0).unwrap().bytes, 2 * SIZE as u64);
 }
 

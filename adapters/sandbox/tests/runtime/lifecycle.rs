@@ -74,6 +74,24 @@ async fn a_sandbox_ends_with_its_first_process() {
 }
 
 #[tokio::test]
+async fn real_time_priority_is_not_handed_on() {
+    if !is_root("real-time priority") {
+        return;
+    }
+    // Field 41 is the policy. The shell may be busybox, so nothing but `read` is counted on.
+    let case = Case::new("read -r stat < /proc/self/stat; set -- ${stat##*)}; shift 38; echo policy $1");
+    // The runtime of this test has one thread, which also starts the sandbox.
+    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let changed = std::process::Command::new("chrt").args(["--fifo", "--pid", "1", &own]).status().unwrap();
+    assert!(changed.success());
+    let placement = case.place().await.unwrap();
+    case.executor().observe(&placement).await.unwrap();
+    assert_eq!(case.output(), "policy 0\n");
+    case.executor().collect(&placement).await.unwrap();
+    case.assert_nothing_left();
+}
+
+#[tokio::test]
 async fn limits_hold_and_running_out_of_memory_is_told() {
     if !is_root("limits of memory") {
         return;
