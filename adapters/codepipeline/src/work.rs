@@ -121,7 +121,9 @@ impl Over {
             }
             secondary.iter().find(|made| made.artifact_identifier.as_deref() == Some(name))
         };
-        of_all().or_else(|| self.of_one_build(name))
+        // A build without any has one that lies nowhere.
+        let is_made = |made: &&BuildArtifacts| !made.location.is_empty();
+        of_all().filter(is_made).or_else(|| self.of_one_build(name).filter(is_made))
     }
 
     fn of_one_build(&self, name: &str) -> Option<&BuildArtifacts> {
@@ -172,5 +174,43 @@ impl Found {
             desk.supervisor.close_batch(batch)?;
         }
         Ok(Over::find(desk, id)?.map(Self::Over))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn artifacts_of_a_batch_are_found_by_their_names() {
+        let made = |location: &str, identifier: Value| json!({ "location": location, "artifactIdentifier": identifier, "files": 1, "bytes": 1 });
+        let group = |identifier: &str, primary: &str, secondary: &str| {
+            json!({
+                "identifier": identifier, "dependsOn": [], "ignoreFailure": false,
+                "currentBuildSummary": {
+                    "arn": "arn", "requestedOn": "2026-01-01T00:00:00Z", "buildStatus": "SUCCEEDED",
+                    "primaryArtifact": made(primary, Value::Null),
+                    "secondaryArtifacts": [made(secondary, "c".into()), made("/b_c", "b_c".into())],
+                },
+            })
+        };
+        let batch = |artifacts: Value| {
+            let batch = json!({
+                "id": "p:u", "arn": "arn", "buildBatchNumber": 1, "projectName": "p",
+                "startTime": "2026-01-01T00:00:00Z", "buildBatchStatus": "SUCCEEDED", "phases": [], "complete": true,
+                "buildGroups": [group("a", "/a", "/a/c"), group("a_b", "", "/a_b/c")], "artifacts": artifacts,
+            });
+            Over::Batch(Box::new(serde_json::from_value(batch).unwrap()))
+        };
+        let each = batch(Value::Null);
+        let found = |name: &str, is_only| each.artifact(name, is_only).map(|made| made.location.as_str());
+        assert_eq!((found("a", true), found("a", false)), (Some("/a"), Some("/a")));
+        assert_eq!(found("a_c", false), Some("/a/c"));
+        assert_eq!(found("a_b_c", false), Some("/b_c"), "the first build that has it");
+        assert_eq!((found("a_b", false), found("ac", false), found("x", false)), (None, None, None));
+        let all = batch(made("/all", Value::Null));
+        assert_eq!(all.artifact("Made", true).map(|made| made.location.as_str()), Some("/all"));
     }
 }
