@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 
-use runspan_engine::journal::Journal;
+use runspan_engine::journal::{Journal, Resource};
 use runspan_engine::project::{Project, is_project_name};
 
 /// A project of this machine; `None` when there is none of the name.
@@ -15,7 +15,7 @@ pub(crate) fn find(journal: &Journal, name: &str) -> Result<Option<Project>, Str
     if !is_project_name(name) {
         return Ok(None);
     }
-    if let Some(record) = journal.project(name).map_err(|error| error.to_string())? {
+    if let Some(record) = journal.resource(Resource::Project, name).map_err(|error| error.to_string())? {
         let project = Project::of_record(&record).map_err(|error| format!("the project {name}: {error}"))?;
         return Ok(Some(project));
     }
@@ -51,7 +51,8 @@ mod tests {
         assert_eq!(image("web"), Ok(Some("debian:13".to_owned())));
         fs::write(files.join("web.json"), "[").unwrap();
         assert!(image("web").unwrap_err().contains("web.json"));
-        journal.create_project("web", &json!({ "name": "web", "environment": { "image": "a:1" } })).unwrap();
+        let record = json!({ "name": "web", "environment": { "image": "a:1" } });
+        journal.create_resource(Resource::Project, "web", &record).unwrap();
         assert_eq!(image("web"), Ok(Some("a:1".to_owned())), "what the API made comes first");
     }
 }

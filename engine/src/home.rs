@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::private::{self, FileLock};
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -18,9 +20,9 @@ impl Home {
     /// Those of the file system.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
-        private_dir(&root)?;
+        private::directory(&root)?;
         let root = root.canonicalize()?;
-        private_dir(&root.join("builds"))?;
+        private::directory(&root.join("builds"))?;
         Ok(Self { root })
     }
 
@@ -57,20 +59,20 @@ impl Home {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn try_lock_batch(&self, uuid: &str) -> io::Result<Option<BuildLock>> {
+    pub fn try_lock_batch(&self, uuid: &str) -> io::Result<Option<FileLock>> {
         let root = self.batch(uuid);
-        private_dir(&root)?;
-        try_lock(&root.join("lock"))
+        private::directory(&root)?;
+        FileLock::attempt(&root.join("lock"))
     }
 
     /// As [`BuildDir::try_delivery_lock`], of a batch.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn try_batch_delivery_lock(&self, uuid: &str) -> io::Result<Option<BuildLock>> {
+    pub fn try_batch_delivery_lock(&self, uuid: &str) -> io::Result<Option<FileLock>> {
         let directory = self.root.join("batches").join(uuid);
-        private_dir(&directory)?;
-        try_lock(&directory.join("delivery.lock"))
+        private::directory(&directory)?;
+        FileLock::attempt(&directory.join("delivery.lock"))
     }
 
     /// Puts the agent's binary where executors can mount it, once for each version of it; `version` tells them apart.
@@ -107,8 +109,8 @@ impl BuildDir {
     /// # Errors
     /// Those of the file system.
     pub fn create(&self) -> io::Result<()> {
-        private_dir(&self.root)?;
-        private_dir(&self.run())
+        private::directory(&self.root)?;
+        private::directory(&self.run())
     }
 
     /// The directory itself.
@@ -165,34 +167,15 @@ impl BuildDir {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn try_lock(&self) -> io::Result<Option<BuildLock>> {
-        try_lock(&self.lock())
+    pub fn try_lock(&self) -> io::Result<Option<FileLock>> {
+        FileLock::attempt(&self.lock())
     }
 
     /// As [`Self::try_lock`], the right to take to others what they are to know of the build.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn try_delivery_lock(&self) -> io::Result<Option<BuildLock>> {
-        try_lock(&self.root.join("delivery.lock"))
+    pub fn try_delivery_lock(&self) -> io::Result<Option<FileLock>> {
+        FileLock::attempt(&self.root.join("delivery.lock"))
     }
-}
-
-fn try_lock(path: &Path) -> io::Result<Option<BuildLock>> {
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(BuildLock { _file: file })),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// The right to supervise a build or a batch; the kernel gives it back when the process dies, however it dies.
-#[derive(Debug)]
-pub struct BuildLock {
-    _file: fs::File,
-}
-
-fn private_dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

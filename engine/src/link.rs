@@ -31,6 +31,12 @@ const QUEUE: usize = 1024;
 const CHUNK: usize = 128 << 10;
 /// An agent that does not take a request for so long is cut off, to dial again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Whoever dials and does not say who it is for so long is none of ours.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections at once. Anything in the container can dial, and each costs the supervisor a thread.
+const MOST_LINES: usize = 256;
+/// After an error of the listener, as when no file descriptors are left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the line tells the driver; by then it is in the journal.
 #[derive(Debug)]
@@ -115,16 +121,9 @@ impl Link {
             answers: OnceLock::new(),
         });
         let (accepting, serving) = (Arc::clone(&listener), Arc::clone(&shared));
-        spawn("agent-accept", move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                let shared = Arc::clone(&serving);
-                // A connection that breaks is dialled again by the agent, so its error needs no reader.
-                let serve = move || drop(shared.serve(stream));
-                if spawn("agent-line", serve).is_err() {
-                    return;
-                }
-            }
-        })?;
+        // A connection that breaks is dialled again by the agent, so its error needs no reader.
+        let serve = move |stream| drop(serving.serve(stream));
+        spawn("agent-accept", move || accept(&accepting, serve))?;
         Ok(Self { shared, incoming, stop: listener })
     }
 
@@ -257,12 +256,35 @@ impl Outbox {
     }
 }
 
+/// Serves whoever dials, until the listener is shut down.
+fn accept(listener: &UnixListener, serve: impl Fn(UnixStream) + Clone + Send + 'static) {
+    let lines = Arc::new(());
+    loop {
+        match listener.accept() {
+            // Cut off; the agent dials again.
+            Ok(_) if Arc::strong_count(&lines) > MOST_LINES => {}
+            Ok((stream, _)) => {
+                let (serve, line) = (serve.clone(), Arc::clone(&lines));
+                // Without a thread it is cut off, too.
+                let _cut = spawn("agent-line", move || {
+                    serve(stream);
+                    drop(line);
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            Err(_) => std::thread::sleep(ACCEPT_PAUSE),
+        }
+    }
+}
+
 impl Shared {
     fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
         let mut payload = Vec::new();
+        stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
         if read_frame(&mut stream, &mut payload)? != Some(Kind::Hello) {
             return Ok(());
         }
+        stream.set_read_timeout(None)?;
         let hello: Hello = decode(&payload)?;
         if hello.protocol != PROTOCOL || hello.attempt != self.attempt {
             return Ok(());
@@ -473,4 +495,37 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_dials_too_often_is_cut_off_and_others_still_get_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        let listener = Arc::new(UnixListener::bind(&socket).unwrap());
+        let accepting = Arc::clone(&listener);
+        let echo = |mut stream: UnixStream| {
+            let mut byte = [0];
+            let _gone = stream.read_exact(&mut byte).and_then(|()| stream.write_all(&byte));
+        };
+        let thread = std::thread::spawn(move || accept(&accepting, echo));
+        let dial = || UnixStream::connect(&socket).unwrap();
+        let is_served = || {
+            let mut stream = dial();
+            stream.write_all(&[7]).and_then(|()| stream.read_exact(&mut [0])).is_ok()
+        };
+        let silent: Vec<UnixStream> = (0..MOST_LINES).map(|_| dial()).collect();
+        assert!(!is_served(), "no line is left");
+        drop(silent);
+        let end = std::time::Instant::now() + Duration::from_secs(30);
+        while !is_served() {
+            assert!(std::time::Instant::now() < end, "nobody gets through any more");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        rustix::net::shutdown(&*listener, rustix::net::Shutdown::Both).unwrap();
+        thread.join().unwrap();
+    }
 }

@@ -124,7 +124,7 @@ pub(super) async fn unregister(args: UnregisterArgs, config: &Config) -> Result<
 
 /// The workers of this machine.
 pub(super) fn all(config: &Config) -> Result<Vec<(Place, Registration)>, Failure> {
-    store(config)?.registrations().map_err(|error| Failure::of(&error))
+    store(config)?.all().map_err(|error| Failure::of(&error))
 }
 
 /// A worker in a table of runners.

@@ -109,7 +109,7 @@ pub(super) async fn register_with(command: RegisterCommand, config: Config) -> R
     for slot in 1..=args.slots {
         let name = if args.slots == 1 { base.clone() } else { format!("{base}-{slot}") };
         let place = store.place(&name);
-        if let Ok(known) = place.registration()
+        if let Ok(Some(known)) = place.registration()
             && !args.replace
         {
             let scope = known.scope.map(|scope| format!(" for {scope}")).unwrap_or_default();

@@ -47,7 +47,7 @@ pub(super) async fn unregister_with(command: UnregisterCommand, config: Config) 
         UnregisterCommand::Codepipeline(args) => return super::pipelines::unregister(args, &config).await,
     };
     let store = store(&config)?;
-    let found = store.registrations().map_err(|error| Failure::of(&error))?;
+    let found = store.all().map_err(|error| Failure::of(&error))?;
     let names: Vec<String> = found.iter().map(|(_, registration)| registration.name.clone()).collect();
     let Some((place, registration)) =
         found.into_iter().find(|(_, registration)| registration.name == args.name)
@@ -76,7 +76,7 @@ pub(super) async fn unregister_with(command: UnregisterCommand, config: Config) 
 
 /// Lists the runners of this machine.
 pub(super) fn list(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
-    let found = store(config)?.registrations().map_err(|error| Failure::of(&error))?;
+    let found = store(config)?.all().map_err(|error| Failure::of(&error))?;
     let workers = super::pipelines::all(config)?;
     if args.format == Format::Json {
         let mut all: Vec<_> = found

@@ -6,5 +6,7 @@
 mod api_bench;
 mod api_clients;
 mod api_faults;
+mod api_reports;
 mod api_service;
 mod api_sources;
+mod serving;

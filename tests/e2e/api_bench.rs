@@ -7,12 +7,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Anything in these tests is over by then, on a machine that does other work too.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+use crate::serving::{LIMIT, Serving};
 
 pub(crate) struct Bench {
     home: TempDir,
@@ -27,11 +25,6 @@ struct Boto3 {
     child: Child,
     asks: ChildStdin,
     answers: BufReader<ChildStdout>,
-}
-
-/// The program as it serves; killed when dropped.
-pub(crate) struct Serving {
-    child: Child,
 }
 
 /// A state directory with a key; `None`, loudly, where AWS's clients are not.
@@ -100,17 +93,20 @@ impl Bench {
 
     /// Serves, and answers once this returns.
     pub(crate) fn serve(&self, more: &[&str]) -> Serving {
+        self.serve_with(more, &[])
+    }
+
+    /// The same, with these variables.
+    pub(crate) fn serve_with(&self, more: &[&str], variables: &[(&str, &str)]) -> Serving {
         let log = self.home.path().join("serve.log");
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let address = format!("127.0.0.1:{}", self.port);
         let arguments = [
             &["serve", "--listen", &address, "--executor", "sandbox", "--image", "host", "--host-network"],
             more,
         ]
         .concat();
-        let child = self.command(&arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
-        let serving = Serving { child };
-        self.until("it answers", || std::net::TcpStream::connect(&address).ok());
+        let serving = Serving::start(self.command(&arguments).envs(variables.iter().copied()), &log);
+        serving.wait_for("CodeBuild's API is at");
         serving
     }
 
@@ -266,35 +262,5 @@ impl Drop for Bench {
             let _ = boto3.child.kill();
             let _ = boto3.child.wait();
         }
-    }
-}
-
-impl Serving {
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Waits for its end; its exit status.
-    pub(crate) fn ended(&mut self) -> i32 {
-        let end = Instant::now() + LIMIT;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(Instant::now() < end, "it does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -129,3 +129,31 @@ fn what_cannot_be_done_is_said_and_nothing_is_passed_over() {
     assert_eq!(bench.call("list_projects", json!({}))["projects"], json!([]));
     assert_eq!(bench.build(&first)["buildStatus"], "STOPPED", "builds outlive their project");
 }
+
+/// Botocore's description of CodeBuild is not ours: what it says of requests is what happens here.
+#[test]
+fn every_operation_of_the_description_is_checked_as_it_says() {
+    let Some(bench) = bench() else { return };
+    let _serving = bench.serve(&[]);
+    let absent = [
+        ("create_fleet", json!({ "name": "f" }), "no fleets"),
+        ("update_fleet", json!({ "arn": "a" }), "no fleets"),
+        ("delete_fleet", json!({ "arn": "a" }), "no fleets"),
+        ("start_sandbox", json!({ "projectName": "p" }), "runspan shell"),
+        ("stop_sandbox", json!({ "id": "s" }), "runspan shell"),
+        ("start_sandbox_connection", json!({ "sandboxId": "s" }), "runspan shell"),
+        ("start_command_execution", json!({ "sandboxId": "s", "command": "c" }), "runspan shell"),
+        ("batch_get_command_executions", json!({ "sandboxId": "s" }), "runspan shell"),
+        ("list_command_executions_for_sandbox", json!({ "sandboxId": "s" }), "runspan shell"),
+    ];
+    let camel = |name: &str| -> String {
+        name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+    };
+    let names: Vec<String> = absent.iter().map(|(operation, ..)| camel(operation)).collect();
+    for (operation, parameters, said) in absent {
+        bench.refused(operation, parameters, "InvalidInputException", said);
+    }
+    let judged = bench.ask("differences", json!({ "absent": names }));
+    assert!(judged["tried"].as_u64() > Some(1000), "{judged}");
+    assert_eq!(judged["found"], json!([]), "judged otherwise than described");
+}

@@ -16,3 +16,4 @@ mod github_secrets;
 mod github_sequence;
 mod github_storage;
 mod github_workflows;
+mod serving;

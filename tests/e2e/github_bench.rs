@@ -1,26 +1,18 @@
 //! GitHub, a runner's state, and the program.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use fake_github::FakeGitHub;
 use fake_github::model::{Conclusion, Job, Moment, Push, Settings};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Any job of these tests is over by then, on a machine that does other work too.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+use crate::serving::{LIMIT, Serving};
 
 pub(crate) struct Bench {
     pub(crate) github: FakeGitHub,
     home: TempDir,
-}
-
-/// The program as it serves; killed when dropped.
-pub(crate) struct Serving {
-    child: Child,
-    log: PathBuf,
 }
 
 /// GitHub as tests want it: it does not wait long.
@@ -109,9 +101,7 @@ impl Bench {
 
     fn serve_by(&self, command: &mut Command, arguments: &[&str]) -> Serving {
         let log = self.home.path().join("serve.log");
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let child = command.arg("serve").args(arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap();
-        Serving { child, log }
+        Serving::start(command.arg("serve").args(arguments), &log)
     }
 
     /// Gives the sandbox the smallest test image, or says why it cannot be had.
@@ -219,44 +209,5 @@ impl Bench {
     /// What the program said.
     pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(self.home.path().join("serve.log")).unwrap_or_default()
-    }
-}
-
-impl Serving {
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Waits until it has said this.
-    pub(crate) fn wait_for(&self, text: &str) {
-        let end = Instant::now() + LIMIT;
-        while !std::fs::read_to_string(&self.log).unwrap_or_default().contains(text) {
-            assert!(Instant::now() < end, "`{text}` was awaited in vain");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Waits for its end; its exit status.
-    pub(crate) fn ended(&mut self) -> i32 {
-        let end = Instant::now() + LIMIT;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(Instant::now() < end, "it does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

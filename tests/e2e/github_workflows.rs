@@ -190,6 +190,11 @@ async fn each_workflow_with_containers_does_what_it_says_in_docker() {
         for build in ours.flatten() {
             let uuid = build.file_name().to_string_lossy().into_owned();
             assert!(!left.contains(&uuid), "{arguments:?}: {left}");
+            let kept = fs::read_dir(build.path()).unwrap().flatten().map(|entry| entry.file_name());
+            let context = kept
+                .map(|name| name.to_string_lossy().into_owned())
+                .find(|name| name.starts_with("context-"));
+            assert_eq!(context, None, "what an image was made of is not kept");
         }
     }
 }

@@ -51,6 +51,10 @@ impl<'a> Worker<'a> {
 
     /// A job of two input artifacts and one output artifact, with this buildspec.
     fn offer(&self, key: &str, buildspec: &str, configuration: Value) -> String {
+        self.offer_for(&["Made"], key, buildspec, configuration)
+    }
+
+    fn offer_for(&self, outputs: &[&str], key: &str, buildspec: &str, configuration: Value) -> String {
         let put = |name: &str, files: Value| {
             let new =
                 json!({ "Bucket": BUCKET, "Key": format!("{key}/{name}.zip"), "Body": { "zip": files } });
@@ -66,7 +70,8 @@ impl<'a> Worker<'a> {
             "pipeline",
             json!({
                 "order": "offer", "project": self.name, "configuration": configuration, "key": key,
-                "inputs": [app, artifact("Other")], "outputs": [artifact("Made")],
+                "inputs": [app, artifact("Other")],
+                "outputs": outputs.iter().map(|name| artifact(name)).collect::<Vec<_>>(),
             }),
         );
         id.as_str().unwrap().to_owned()
@@ -229,4 +234,60 @@ fn a_build_that_no_pipeline_waits_for_is_stopped() {
     wait_until("the build is stopped", BUILD_LIMIT, || {
         (home.record(&home.build()).0["buildStatus"] == "STOPPED").then_some(())
     });
+}
+
+const BATCH: &str = "
+version: 0.2
+batch: { fast-fail: false, build-list: [{ identifier: one }, { identifier: two }] }
+phases:
+  build:
+    commands:
+      - name=$CODEBUILD_BATCH_BUILD_IDENTIFIER && echo made > $name.txt && cat text && $THEN
+artifacts:
+  files: ['*.txt']
+  secondary-artifacts: { more: { files: [text] } }
+";
+
+#[test]
+fn a_batch_is_built_and_its_artifacts_are_combined_or_not() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    let worker = Worker::registered(&home, aws, "many");
+    let settings = |then: &str, more: Value| {
+        let variables = json!([{ "name": "THEN", "value": then }]).to_string();
+        let mut all =
+            json!({ "PrimarySource": "App", "BatchEnabled": "true", "EnvironmentVariables": variables });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let combined = worker.offer("all-key", BATCH, settings("true", json!({ "CombineArtifacts": "true" })));
+    let each = worker.offer_for(&["one", "two_more"], "each-key", BATCH, settings("true", json!({})));
+    let fails = worker.offer("fails-key", BATCH, settings("test -e two.txt", json!({})));
+    let serving = worker.serve();
+    let made =
+        |key: &str| aws.boto3("s3", "get_object", json!({ "Bucket": BUCKET, "Key": key }))["Body"].clone();
+    for id in [combined, each] {
+        let last = worker.results(&id).pop().unwrap();
+        let summary = last["success"]["executionDetails"]["summary"].as_str();
+        assert!(summary.is_some_and(|summary| summary.ends_with(" succeeded")), "{last}");
+    }
+    assert_eq!(made("all-key/Made.zip"), json!({ "zip": { "one.txt": "made\n", "two.txt": "made\n" } }));
+    assert_eq!(made("each-key/one.zip"), json!({ "zip": { "one.txt": "made\n" } }));
+    assert_eq!(made("each-key/two_more.zip"), json!({ "zip": { "text": "of the app\n" } }));
+    let failure = worker.results(&fails).pop().unwrap()["failure"].clone();
+    assert_eq!(failure["type"], "JobFailed", "{failure}");
+    assert!(failure["message"].as_str().unwrap().ends_with("FAILED: one FAILED"), "{failure}");
+
+    // A batch goes with its process; the pipeline learns that, and nothing goes on.
+    let before = home.builds();
+    let killed = worker.offer("killed-key", BATCH, settings("sleep 600", json!({})));
+    wait_until("a build of it runs", BUILD_LIMIT, || {
+        let mut new = home.builds();
+        new.retain(|build| !before.contains(build) && home.log(build).contains("of the app"));
+        (!new.is_empty()).then_some(())
+    });
+    serving.kill();
+    let _next = worker.serve();
+    let failure = worker.results(&killed).pop().unwrap()["failure"].clone();
+    assert_eq!(failure["type"], "SystemUnavailable", "{failure}");
+    home.assert_nothing_left();
 }

@@ -1,13 +1,17 @@
 //! The service itself.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::disk::Store;
 use crate::error::StorageError;
@@ -18,6 +22,11 @@ use crate::keys::Keys;
 
 /// Connections that wait to be taken; then who hands them on waits.
 const WAITING: usize = 64;
+/// Connections that are served at once. Each costs the process a file descriptor, and a job can open any number.
+const MOST_CONNECTIONS: usize = 512;
+/// GitHub is not waited for much longer than its clients wait for us.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Where artifacts are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +53,7 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Storage {
     service: Arc<Service>,
-    connections: mpsc::Sender<tokio::net::UnixStream>,
+    connections: mpsc::Sender<UnixStream>,
     runtime: Handle,
 }
 
@@ -63,6 +72,8 @@ impl Service {
             return Ok(client);
         }
         let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| StorageError::Upstream(error.to_string()))?;
@@ -84,7 +95,8 @@ impl Storage {
         let (connections, waiting) = mpsc::channel(WAITING);
         let router = http::router(Arc::clone(&service));
         // It ends when nobody can hand on a connection any more.
-        tokio::spawn(async move { drop(axum::serve(HandedOn(waiting), router).await) });
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        tokio::spawn(async move { drop(axum::serve(HandedOn { waiting, places }, router).await) });
         Ok(Self { service, connections, runtime: Handle::current() })
     }
 
@@ -104,24 +116,35 @@ impl Storage {
     ///
     /// # Errors
     /// When it is no connection, or the service has ended.
-    pub fn connect(&self, stream: UnixStream) -> io::Result<()> {
+    pub fn connect(&self, stream: std::os::unix::net::UnixStream) -> io::Result<()> {
         stream.set_nonblocking(true)?;
         let _runtime = self.runtime.enter();
-        let stream = tokio::net::UnixStream::from_std(stream)?;
+        let stream = UnixStream::from_std(stream)?;
         self.connections.blocking_send(stream).map_err(|_| io::ErrorKind::ConnectionRefused.into())
     }
 }
 
 /// Connections that come from others.
-struct HandedOn(mpsc::Receiver<tokio::net::UnixStream>);
+struct HandedOn {
+    waiting: mpsc::Receiver<UnixStream>,
+    places: Arc<Semaphore>,
+}
+
+/// A connection with its place among those that are served.
+struct Served {
+    stream: UnixStream,
+    _place: Option<OwnedSemaphorePermit>,
+}
 
 impl Listener for HandedOn {
-    type Io = tokio::net::UnixStream;
+    type Io = Served;
     type Addr = ();
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.0.recv().await {
-            Some(stream) => (stream, ()),
+        // Nobody closes it.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        match self.waiting.recv().await {
+            Some(stream) => (Served { stream, _place: place }, ()),
             // There is no way to say that none will come.
             None => std::future::pending().await,
         }
@@ -129,5 +152,33 @@ impl Listener for HandedOn {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         Ok(())
+    }
+}
+
+impl AsyncRead for Served {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, to)
+    }
+}
+
+impl AsyncWrite for Served {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

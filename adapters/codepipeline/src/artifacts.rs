@@ -1,15 +1,15 @@
 //! A job's artifacts, fetched and put with the credentials that came with the job.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use runspan_aws::{Account, S3};
-use runspan_engine::build::Build;
 use runspan_engine::ports::{Encryption, Metadata, NewObject, ObjectError, ObjectStore};
 use runspan_engine::project::BucketOwnerAccess;
 
 use crate::api::Job;
 use crate::order::file_of;
+use crate::work::Over;
 
 /// The buckets, as whoever the job lets us be.
 fn store(account: &Account, job: &Job) -> Result<S3, ObjectError> {
@@ -36,36 +36,29 @@ pub(crate) async fn fetch(account: &Account, job: &Job, inputs: &Path) -> Result
 }
 
 /// Puts every output artifact where the pipeline wants it.
-pub(crate) async fn put(account: &Account, job: &Job, build: &Build) -> Result<(), ObjectError> {
+pub(crate) async fn put(account: &Account, job: &Job, over: &Over) -> Result<(), ObjectError> {
     if job.outputs.is_empty() {
         return Ok(());
     }
     let encryption = Encryption::of(None, job.encryption_key.as_deref());
     let mut objects = Vec::new();
     for output in &job.outputs {
-        let file = made(build, &output.name, job.outputs.len() == 1).ok_or_else(|| {
+        let made = over.artifact(&output.name, job.outputs.len() == 1).ok_or_else(|| {
             ObjectError::Refused(format!(
                 "the build made no artifact {}: its buildspec must have `artifacts` and, where the action has several \
-                 output artifacts, one of `secondary-artifacts` by the name of each",
+                 output artifacts, one of `secondary-artifacts` by the name of each; builds of a batch whose \
+                 artifacts are not combined, by `<build>_<name>`",
                 output.name
             ))
         })?;
         objects.push(NewObject {
             place: output.place.clone(),
-            file,
+            file: made.location.clone().into(),
             encryption: encryption.clone(),
             owner_access: BucketOwnerAccess::None,
-            metadata: Metadata::from([("codebuild-buildarn".to_owned(), build.arn.clone())]),
+            metadata: Metadata::from([("codebuild-buildarn".to_owned(), over.arn().to_owned())]),
             content: Some(("application/zip".into(), None)),
         });
     }
     store(account, job)?.put(&objects).await
-}
-
-fn made(build: &Build, name: &str, is_only: bool) -> Option<PathBuf> {
-    let secondary = build
-        .secondary_artifacts
-        .iter()
-        .find(|made| !is_only && made.artifact_identifier.as_deref() == Some(name));
-    secondary.or(build.artifacts.as_ref().filter(|_| is_only)).map(|made| made.location.clone().into())
 }

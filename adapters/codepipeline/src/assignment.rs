@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use runspan_engine::build::Build;
+use runspan_engine::journal::JournalError;
 use runspan_engine::ports::ObjectError;
-use runspan_engine::{BuildHandle, Control, EngineError, Outcome, Shutdown};
+use runspan_engine::{EngineError, Shutdown};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::PipelineError;
 use crate::api::Job;
 use crate::outcome::{FailureKind, JobResult};
 use crate::store::{JobPlace, Record, Stage};
+use crate::work::{Found, Over, Running};
 use crate::worker::Tools;
 use crate::{artifacts, order};
 
@@ -31,12 +31,6 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(5);
 pub(crate) struct Assignment {
     tools: Tools,
     place: JobPlace,
-}
-
-/// A build of this job.
-enum Followed {
-    Running { build: String, control: Control, outcome: JoinHandle<Result<Outcome, EngineError>> },
-    Over(Box<Build>),
 }
 
 /// What we have of the pipeline.
@@ -101,10 +95,23 @@ impl Assignment {
     /// The build that a process before this one began and could not note.
     fn begun(&self) -> Result<Option<String>, PipelineError> {
         let outputs = Some(self.place.outputs());
-        let of_project = self.tools.desk.journal.list(Some(&self.tools.registration.name), RECENT);
-        let of_project = of_project.map_err(|error| self.state(error.to_string()))?;
-        let found = of_project.into_iter().find(|stored| stored.request.artifacts_dir == outputs);
-        Ok(found.map(|stored| stored.build.id.uuid().to_owned()))
+        let journal = &self.tools.desk.journal;
+        let find = || {
+            let builds = journal.list(Some(&self.tools.registration.name), RECENT)?;
+            let build = builds.into_iter().find(|stored| stored.request.artifacts_dir == outputs);
+            if let Some(stored) = build {
+                return Ok(Some(stored.build.id));
+            }
+            for batch in journal.unfinished_batches()? {
+                let request = journal.batch_request(batch.id.uuid())?;
+                if request.is_some_and(|request| request.artifacts_dir == outputs) {
+                    return Ok(Some(batch.id));
+                }
+            }
+            Ok(None)
+        };
+        let found = find().map_err(|error: JournalError| self.state(error.to_string()))?;
+        Ok(found.map(|id| id.uuid().to_owned()))
     }
 
     /// Begins the build of a job that is ours.
@@ -114,53 +121,56 @@ impl Assignment {
         };
         let (inputs, outputs) = (self.place.inputs(), self.place.outputs());
         let Tools { registration, desk, account, .. } = &self.tools;
-        let request = match order::request(job, registration, &desk.template, &inputs, outputs) {
-            Ok(request) => request,
+        let order = match order::request(job, registration, &desk.template, &inputs, outputs) {
+            Ok(order) => order,
             Err(reason) => return fails(FailureKind::ConfigurationError, reason),
         };
         match self.patiently(|| artifacts::fetch(account, job, &inputs)).await {
             Ok(()) => {}
             Err(error) => return fails(FailureKind::PermissionError, error.to_string()),
         }
-        match self.tools.desk.supervisor.start(request) {
-            Ok(handle) => self.follow(job.id.clone(), running(handle), false).await,
+        match Running::begin(desk, order, registration.slots.into()) {
+            Ok(running) => self.follow(job.id.clone(), Found::Running(running), false).await,
             Err(error) => fails(FailureKind::SystemUnavailable, error.to_string()),
         }
     }
 
     /// Goes on with a build that another process began.
     async fn resume(&self, id: String, build: String, handed_back: bool) -> Result<Next, PipelineError> {
-        let find = || self.tools.desk.journal.find(&build).map_err(|error| self.state(error.to_string()));
-        let has_run = find()?.is_none_or(|stored| stored.build.build_complete || stored.placement.is_some());
-        let followed = match self.tools.desk.supervisor.attach(&build) {
-            Ok(handle) if !has_run && !handed_back => {
-                // It had no container, so that there is nothing to be adopted and it ends at once.
-                let _ended = handle.outcome.await;
+        let found = match Found::take_over(&self.tools.desk, &build).await {
+            Ok(Some(Found::Unbegun)) if !handed_back => {
                 return match self.insist(|| self.tools.api.details(&id)).await? {
                     Some(job) => self.build(&job).await,
                     None => Ok(Next::Nothing),
                 };
             }
-            Ok(handle) => running(handle),
-            Err(EngineError::Complete(_)) => match find()? {
-                Some(stored) => Followed::Over(Box::new(stored.build)),
+            Ok(Some(Found::Unbegun)) => match self.over(&build)? {
+                Some(over) => Found::Over(over),
                 None => return Ok(Next::Nothing),
             },
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Next::Nothing),
+            Err(EngineError::Journal(error)) => return Err(self.state(error.to_string())),
             Err(error) => {
                 let result =
                     JobResult::failure(Some(&build), FailureKind::SystemUnavailable, error.to_string());
                 return Ok(Next::End { job: id, result });
             }
         };
-        self.follow(id, followed, handed_back).await
+        self.follow(id, found, handed_back).await
+    }
+
+    fn over(&self, build: &str) -> Result<Option<Over>, PipelineError> {
+        Over::find(&self.tools.desk, build).map_err(|error| self.state(error.to_string()))
     }
 
     /// Waits for the end of a build, and lets the pipeline know meanwhile that it goes on. `handed_back` says that a
     /// process before this one gave the job back, or meant to.
-    async fn follow(&self, id: String, followed: Followed, handed_back: bool) -> Result<Next, PipelineError> {
-        let (build, control, mut outcome, mut ended) = match followed {
-            Followed::Running { build, control, outcome } => (build, Some(control), Some(outcome), None),
-            Followed::Over(over) => (over.id.uuid().to_owned(), None, None, Some(*over)),
+    async fn follow(&self, id: String, found: Found, handed_back: bool) -> Result<Next, PipelineError> {
+        let (build, mut running, mut ended) = match found {
+            Found::Running(running) => (running.id().to_owned(), Some(running), None),
+            Found::Over(over) => (over.id().to_owned(), None, Some(over)),
+            Found::Unbegun => return Ok(Next::Nothing),
         };
         let mut continuations = self.tools.waiting.wait(&build);
         let _leaves = Leaves { tools: &self.tools, build: &build };
@@ -183,15 +193,18 @@ impl Assignment {
                 return self.deliver(job, over).await;
             }
             tokio::select! {
-                joined = join(&mut outcome), if ended.is_none() => {
-                    outcome = None;
-                    // The build's record says how it ended, also where its task could not.
-                    let stored = self.tools.desk.journal.find(&build).map_err(|error| self.state(error.to_string()))?;
-                    let over = joined.ok().or_else(|| stored.map(|stored| stored.build));
-                    let Some(over) = over else { return Ok(Next::Nothing) };
-                    ended = Some(over);
+                over = end(&mut running), if ended.is_none() => {
+                    running = None;
+                    // The record says how it ended, also where its task could not.
+                    ended = match over {
+                        None => self.over(&build)?,
+                        over => over,
+                    };
+                    if ended.is_none() {
+                        return Ok(Next::Nothing);
+                    }
                 }
-                Some(next) = continuations.recv(), if matches!(holds, Holds::Nothing) => {
+                Some(next) = newest(&mut continuations), if matches!(holds, Holds::Nothing) => {
                     let taken = self.insist(|| self.tools.api.acknowledge(&next.id, &next.nonce)).await?;
                     if taken == Some(true) {
                         self.write(&next.id, Stage::Building { build: build.clone() })?;
@@ -201,7 +214,7 @@ impl Assignment {
                     }
                 }
                 () = self.tools.asked(asked + MANY_QUESTIONS), if matches!(holds, Holds::Nothing) => {
-                    return self.give_up(&build, control, outcome).await;
+                    return self.give_up(&build, running).await;
                 }
                 () = tokio::time::sleep_until(due), if matches!(holds, Holds::Job(_)) => {
                     let Holds::Job(job) = &holds else { continue };
@@ -212,7 +225,7 @@ impl Assignment {
                         Err(error) if error.is_over() && uncertain => {
                             (holds, uncertain) = (Holds::Nothing, false);
                         }
-                        Err(error) if error.is_over() => return self.give_up(&build, control, outcome).await,
+                        Err(error) if error.is_over() => return self.give_up(&build, running).await,
                         Err(error) => {
                             self.tools.note(&format!("{error}; tries again"));
                             uncertain = true;
@@ -222,23 +235,18 @@ impl Assignment {
                 }
                 () = stops(&mut shutdown), if !is_stopping => {
                     is_stopping = true;
-                    control.iter().for_each(Control::stop);
+                    running.iter().for_each(Running::stop);
                 }
             }
         }
     }
 
     /// Stops a build that no pipeline waits for any more.
-    async fn give_up(
-        &self,
-        build: &str,
-        control: Option<Control>,
-        mut outcome: Option<JoinHandle<Result<Outcome, EngineError>>>,
-    ) -> Result<Next, PipelineError> {
+    async fn give_up(&self, build: &str, running: Option<Running>) -> Result<Next, PipelineError> {
         self.tools.note(&format!("the pipeline does not wait for build {build} any more"));
-        control.iter().for_each(Control::stop);
-        if outcome.is_some() {
-            let _ended = join(&mut outcome).await;
+        if let Some(mut running) = running {
+            running.stop();
+            let _ended = running.end().await;
         }
         Ok(Next::Nothing)
     }
@@ -255,15 +263,15 @@ impl Assignment {
     }
 
     /// Takes the artifacts of a complete build to the pipeline.
-    async fn deliver(&self, id: &str, build: &Build) -> Result<Next, PipelineError> {
-        let mut result = JobResult::of(build);
+    async fn deliver(&self, id: &str, over: &Over) -> Result<Next, PipelineError> {
+        let mut result = JobResult::of(over);
         if matches!(result, JobResult::Success { .. }) {
             // Credentials that are as new as can be.
             let Some(job) = self.insist(|| self.tools.api.details(id)).await? else {
                 return Ok(Next::Nothing);
             };
-            if let Err(error) = self.patiently(|| artifacts::put(&self.tools.account, &job, build)).await {
-                result = JobResult::failure(Some(build.id.uuid()), FailureKind::JobFailed, error.to_string());
+            if let Err(error) = self.patiently(|| artifacts::put(&self.tools.account, &job, over)).await {
+                result = JobResult::failure(Some(over.id()), FailureKind::JobFailed, error.to_string());
             }
         }
         Ok(Next::End { job: id.to_owned(), result })
@@ -338,11 +346,6 @@ impl Drop for Leaves<'_> {
     }
 }
 
-fn running(handle: BuildHandle) -> Followed {
-    let BuildHandle { id, control, outcome, .. } = handle;
-    Followed::Running { build: id.uuid().to_owned(), control, outcome }
-}
-
 async fn stops(shutdown: &mut watch::Receiver<Shutdown>) {
     if shutdown.wait_for(|wish| *wish == Shutdown::Stop).await.is_err() {
         // Whoever could wish is gone.
@@ -350,13 +353,15 @@ async fn stops(shutdown: &mut watch::Receiver<Shutdown>) {
     }
 }
 
-async fn join(outcome: &mut Option<JoinHandle<Result<Outcome, EngineError>>>) -> Result<Build, String> {
-    match outcome {
-        Some(outcome) => match outcome.await {
-            Ok(Ok(outcome)) => Ok(outcome.build),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(format!("the task of the build died: {error}")),
-        },
+/// The newest offer that was not looked at; `None` when nobody waits any more.
+async fn newest(offers: &mut watch::Receiver<Option<Job>>) -> Option<Job> {
+    offers.changed().await.ok()?;
+    offers.borrow_and_update().clone()
+}
+
+async fn end(running: &mut Option<Running>) -> Option<Over> {
+    match running {
+        Some(running) => running.end().await,
         None => std::future::pending().await,
     }
 }

@@ -5,33 +5,62 @@ use std::path::{Path, PathBuf};
 use runspan_engine::project::{
     ArtifactPackaging, ArtifactsType, EnvironmentVariable, ProjectArtifacts, ProjectSource, SourceType,
 };
+use runspan_engine::registrations::file_name;
 use runspan_engine::request::{BuildRequest, BuildspecChoice};
 
 use crate::Registration;
 use crate::api::{Artifact, Job};
 
-/// The build of a job. `template` has what this machine allows; the error is for whoever made the pipeline.
+/// What is asked of the engine.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) request: BuildRequest,
+    pub(crate) is_batch: bool,
+}
+
+/// What a job asks for. `template` has what this machine allows; the error is for whoever made the pipeline.
 pub(crate) fn request(
     job: &Job,
     registration: &Registration,
     template: &BuildRequest,
     inputs: &Path,
     outputs: PathBuf,
-) -> Result<BuildRequest, String> {
+) -> Result<Order, String> {
     let setting = |name: &str| job.configuration.get(name).filter(|value| !value.is_empty());
     let primary = primary(job, setting("PrimarySource").map(String::as_str))?;
     let mut project = registration.project.clone();
     // The pipeline tries again by itself, or not.
     project.auto_retry_limit = None;
+    if let Some(role) = setting("ServiceRoleArnOverride") {
+        project.service_role = Some(role.clone());
+    }
+    let flag = |name: &str| match setting(name).map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(format!("{name} is `{other}`, which is neither true nor false")),
+    };
+    let (is_batch, combines) = (flag("BatchEnabled")?, flag("CombineArtifacts")?);
+    if combines && !is_batch {
+        return Err("CombineArtifacts is for batches: BatchEnabled must be true, too".into());
+    }
+    if is_batch {
+        project.build_batch_config.get_or_insert_default().combine_artifacts = Some(combines);
+    }
     let artifact = |name: &str, identifier: Option<&str>| ProjectArtifacts {
         kind: ArtifactsType::Codepipeline,
-        name: Some(name.to_owned()),
+        // No build of a batch has such a name, so that what is combined may lie beside their directories.
+        name: Some(if is_batch { format!("artifact {name}") } else { name.to_owned() }),
         packaging: ArtifactPackaging::Zip,
         artifact_identifier: identifier.map(str::to_owned),
         ..ProjectArtifacts::default()
     };
     project.secondary_artifacts = Vec::new();
     project.artifacts = Some(match job.outputs.as_slice() {
+        all if is_batch && !combines => {
+            let ends = all.iter().flat_map(|output| ends(&output.name));
+            project.secondary_artifacts = ends.map(|end| artifact(end, Some(end))).collect();
+            artifact("", None)
+        }
         [only] => artifact(&only.name, None),
         all => {
             project.secondary_artifacts =
@@ -46,7 +75,7 @@ pub(crate) fn request(
         ..ProjectSource::default()
     };
     let others = job.inputs.iter().filter(|input| input.name != primary.name);
-    Ok(BuildRequest {
+    let request = BuildRequest {
         source: ProjectSource {
             buildspec: project.source.as_ref().and_then(|source| source.buildspec.clone()),
             ..source(primary, None)
@@ -63,14 +92,19 @@ pub(crate) fn request(
         artifacts_dir: Some(outputs),
         project,
         ..template.clone()
-    })
+    };
+    Ok(Order { request, is_batch })
+}
+
+/// Every part of a name that may be the identifier of a secondary artifact, behind that of a build.
+fn ends(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('_').map(|(at, _)| &name[at + 1..]).filter(|end| !end.is_empty())
 }
 
 /// Where an input artifact lies.
 pub(crate) fn file_of(inputs: &Path, name: &str) -> PathBuf {
     // Names of artifacts are letters, digits, `-` and `_`; a pipeline that says otherwise gets no other path.
-    let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
-    inputs.join(format!("{}.zip", name.chars().map(legal).collect::<String>()))
+    inputs.join(format!("{}.zip", file_name(name)))
 }
 
 fn primary<'a>(job: &'a Job, named: Option<&str>) -> Result<&'a Artifact, String> {
@@ -116,6 +150,10 @@ mod tests {
     }
 
     fn asked(job: &Job) -> Result<BuildRequest, String> {
+        ordered(job).map(|order| order.request)
+    }
+
+    fn ordered(job: &Job) -> Result<Order, String> {
         let registration = Registration {
             name: "till".into(),
             action_type: ActionType::default(),
@@ -146,6 +184,28 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_has_artifacts_for_each_build_or_for_all() {
+        let each = [("BatchEnabled", "true"), ("ServiceRoleArnOverride", "arn:aws:iam::1:role/other")];
+        let each = ordered(&job(&["App"], &["one", "one_left_over"], &each)).unwrap();
+        assert!(each.is_batch);
+        let project = each.request.project;
+        assert_eq!(project.service_role.as_deref(), Some("arn:aws:iam::1:role/other"));
+        assert_eq!(project.build_batch_config.unwrap().combine_artifacts, Some(false));
+        assert_eq!(project.artifacts.unwrap().packaging, ArtifactPackaging::Zip);
+        let identifiers: Vec<_> = project
+            .secondary_artifacts
+            .iter()
+            .filter_map(|made| made.artifact_identifier.as_deref())
+            .collect();
+        assert_eq!(identifiers, ["left_over", "over"]);
+
+        let all = [("BatchEnabled", "true"), ("CombineArtifacts", "true")];
+        let all = asked(&job(&["App"], &["Made"], &all)).unwrap().project;
+        assert_eq!(all.build_batch_config.unwrap().combine_artifacts, Some(true));
+        assert_eq!(all.artifacts.unwrap().kind, ArtifactsType::Codepipeline);
+    }
+
+    #[test]
     fn variables_are_those_of_the_action() {
         let text = r#"[{"name":"A","value":"b"},{"name":"P","value":"/p","type":"PARAMETER_STORE"}]"#;
         let made = asked(&job(&["App"], &[], &[("EnvironmentVariables", text)])).unwrap();
@@ -160,6 +220,8 @@ mod tests {
             (job(&["A", "B"], &[], &[]), "name one as PrimarySource"),
             (job(&["A"], &[], &[("PrimarySource", "X")]), "`X`"),
             (job(&["A"], &[], &[("EnvironmentVariables", "A=b")]), "EnvironmentVariables is no list"),
+            (job(&["A"], &[], &[("BatchEnabled", "yes")]), "neither true nor false"),
+            (job(&["A"], &[], &[("CombineArtifacts", "true")]), "BatchEnabled must be true"),
         ] {
             let error = asked(&job).unwrap_err();
             assert!(error.contains(said), "{error}");

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use runspan_engine::batch::{BuildBatch, SUPERVISOR_LOST};
 use runspan_engine::build::Build;
 use runspan_engine::lifecycle::Status;
 use serde::{Deserialize, Serialize};
+
+use crate::work::Over;
 
 /// CodePipeline takes no longer message.
 const MAX_MESSAGE: usize = 5000;
@@ -48,8 +51,31 @@ impl JobResult {
         Self::Failure { build: build.map(str::to_owned), kind, message: cut(message.into(), MAX_MESSAGE) }
     }
 
-    /// Of a complete build whose artifacts, where it succeeded, are with the pipeline.
-    pub(crate) fn of(build: &Build) -> Self {
+    /// Of complete work whose artifacts, where it succeeded, are with the pipeline.
+    pub(crate) fn of(over: &Over) -> Self {
+        match over {
+            Over::Build(build) => Self::of_build(build),
+            Over::Batch(batch) => Self::of_batch(batch),
+        }
+    }
+
+    fn of_batch(batch: &BuildBatch) -> Self {
+        let id = batch.id.uuid();
+        if batch.build_batch_status == Status::Succeeded {
+            return Self::Success {
+                build: id.to_owned(),
+                summary: cut(format!("Batch {} succeeded", batch.id), MAX_SUMMARY),
+                // Several builds may export the same.
+                variables: BTreeMap::new(),
+            };
+        }
+        let mut contexts = batch.phases.iter().flat_map(|phase| &phase.contexts);
+        let is_ours = !batch.complete || contexts.any(|context| context.status_code == SUPERVISOR_LOST);
+        let kind = if is_ours { FailureKind::SystemUnavailable } else { FailureKind::JobFailed };
+        Self::failure(Some(id), kind, why_batch(batch))
+    }
+
+    fn of_build(build: &Build) -> Self {
         let id = build.id.uuid();
         let kind = match build.build_status {
             Status::Succeeded => {
@@ -84,6 +110,18 @@ fn why(build: &Build) -> String {
         contexts.map(|context| format!(": {}: {}", context.status_code, context.message)).collect();
     let status = phase.phase_status.map_or("", Status::name);
     format!("Build {}: {} {status}{}", build.id, phase.phase_type.name(), reasons.concat())
+}
+
+/// What the batch says, and which of its builds did not succeed.
+fn why_batch(batch: &BuildBatch) -> String {
+    let said = batch.phases.iter().flat_map(|phase| &phase.contexts);
+    let said = said.map(|context| format!("{}: {}", context.status_code, context.message));
+    let failed = batch.build_groups.iter().filter_map(|group| {
+        let status = group.current_build_summary.as_ref().map_or("SKIPPED", |made| made.build_status.name());
+        (status != Status::Succeeded.name()).then(|| format!("{} {status}", group.identifier))
+    });
+    let reasons: Vec<String> = said.chain(failed).collect();
+    format!("Batch {} {}: {}", batch.id, batch.build_batch_status.name(), reasons.join(", "))
 }
 
 fn cut(mut text: String, most: usize) -> String {

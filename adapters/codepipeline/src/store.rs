@@ -1,37 +1,24 @@
-//! Where workers live on this machine, and how far their jobs have come.
+//! What is kept beside a worker's registration: how far each of its jobs has come.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
+use runspan_engine::registrations::file_name;
+use runspan_engine::{private, registrations};
 use serde::{Deserialize, Serialize};
-use serde_json::from_slice;
-use tempfile::NamedTempFile;
 
 use crate::Registration;
 use crate::outcome::JobResult;
 
-const REGISTRATION: &str = "registration.json";
+const JOBS: &str = "jobs";
 const JOB: &str = "job.json";
 
 /// All workers of this machine.
-#[derive(Clone, Debug)]
-pub struct Store {
-    root: PathBuf,
-}
+pub type Store = registrations::Registrations<Registration>;
 
-/// One worker's directory.
-#[derive(Clone, Debug)]
-pub struct Place {
-    root: PathBuf,
-}
-
-/// The right to be this worker; the kernel gives it back however the process ends.
-#[derive(Debug)]
-pub struct PlaceLock {
-    _file: File,
-}
+/// One worker's place.
+pub type Place = registrations::Place<Registration>;
 
 /// How far a job has come: written before the pipeline is told anything that follows from it, and gone when the job is
 /// over. No credential is in it; the pipeline gives them again.
@@ -55,102 +42,29 @@ pub(crate) enum Stage {
     Ended { result: JobResult },
 }
 
-impl Store {
-    /// Opens, and makes when absent.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
-        let root = root.into();
-        private(&root)?;
-        Ok(Self { root })
-    }
-
-    /// The place of a worker; the name is a project's, which is safe in a path.
-    pub fn place(&self, name: &str) -> Place {
-        Place { root: self.root.join(name) }
-    }
-
-    /// Every worker, by name.
-    ///
-    /// # Errors
-    /// Those of the file system, and of a file that is no registration.
-    pub fn registrations(&self) -> io::Result<Vec<(Place, Registration)>> {
-        let mut all = Vec::new();
-        for entry in fs::read_dir(&self.root)? {
-            let place = Place { root: entry?.path() };
-            if let Some(registration) = place.registration()? {
-                all.push((place, registration));
-            }
-        }
-        all.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
-        Ok(all)
-    }
-}
-
-impl Place {
-    /// Its directory.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The worker, if there is one.
-    ///
-    /// # Errors
-    /// Those of the file system, and of a file that is no registration.
-    pub fn registration(&self) -> io::Result<Option<Registration>> {
-        read(&self.root.join(REGISTRATION))
-    }
-
-    /// Keeps a worker.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn keep(&self, registration: &Registration) -> io::Result<()> {
-        private(&self.root)?;
-        write(&self.root.join(REGISTRATION), registration)
-    }
-
-    /// Removes everything.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn remove(&self) -> io::Result<()> {
-        // First what makes it a worker, so that half of it is none.
-        let _absent = fs::remove_file(self.root.join(REGISTRATION));
-        fs::remove_dir_all(&self.root)
-    }
-
-    /// Takes the worker for this process; `None` while another process has it.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn try_lock(&self) -> io::Result<Option<PlaceLock>> {
-        let path = self.root.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(PlaceLock { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
-    }
-
+/// What a worker keeps.
+pub(crate) trait Kept {
     /// The directory of a job, by the id that it first had.
-    pub(crate) fn job(&self, id: &str) -> JobPlace {
-        let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-        JobPlace { root: self.root.join("jobs").join(id.chars().map(legal).collect::<String>()) }
-    }
+    fn job(&self, id: &str) -> JobPlace;
 
     /// The jobs of a process that died.
-    pub(crate) fn jobs(&self) -> io::Result<Vec<(JobPlace, Record)>> {
-        let entries = match fs::read_dir(self.root.join("jobs")) {
+    fn jobs(&self) -> io::Result<Vec<(JobPlace, Record)>>;
+}
+
+impl Kept for Place {
+    fn job(&self, id: &str) -> JobPlace {
+        JobPlace { root: self.root().join(JOBS).join(file_name(id)) }
+    }
+
+    fn jobs(&self) -> io::Result<Vec<(JobPlace, Record)>> {
+        let entries = match fs::read_dir(self.root().join(JOBS)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
         let mut all = Vec::new();
         for entry in entries {
             let place = JobPlace { root: entry?.path() };
-            match read(&place.root.join(JOB))? {
+            match private::read(&place.root.join(JOB))? {
                 Some(record) => all.push((place, record)),
                 // Nothing was promised yet.
                 None => place.remove()?,
@@ -179,35 +93,12 @@ impl JobPlace {
 
     /// Writes down how far the job is; on the disk when this returns.
     pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
-        private(&self.root)?;
-        write(&self.root.join(JOB), record)
+        private::directory(&self.root)?;
+        private::write(&self.root.join(JOB), &serde_json::to_vec_pretty(record)?)
     }
 
     /// The job is over.
     pub(crate) fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.root)
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        bytes => from_slice(&bytes?)
-            .map(Some)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
-    }
-}
-
-/// The file appears whole, for its owner's eyes only, and stays through a loss of power.
-fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let mut file = NamedTempFile::new_in(parent)?;
-    file.write_all(&serde_json::to_vec_pretty(value)?)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    File::open(parent)?.sync_all()
-}
-
-fn private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

@@ -8,12 +8,12 @@ use runspan_aws::Account;
 use runspan_engine::journal::Journal;
 use runspan_engine::request::BuildRequest;
 use runspan_engine::{Shutdown, Supervisor};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::api::{Api, Job};
 use crate::assignment::Assignment;
-use crate::store::{Record, Stage};
+use crate::store::{Kept, Record, Stage};
 use crate::{PipelineError, Place, Registration};
 
 /// A pipeline that does not answer is asked no more often.
@@ -27,15 +27,16 @@ pub type Notes = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Who waits for a job that was handed back, by its build.
 #[derive(Clone, Default)]
-pub(crate) struct Waiting(Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Job>>>>);
+pub(crate) struct Waiting(Arc<Mutex<HashMap<String, watch::Sender<Option<Job>>>>>);
 
 impl Waiting {
-    fn all(&self) -> MutexGuard<'_, HashMap<String, mpsc::UnboundedSender<Job>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Option<Job>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn wait(&self, build: &str) -> mpsc::UnboundedReceiver<Job> {
-        let (sender, receiver) = mpsc::unbounded_channel();
+    /// Its newest offer, as often as there is one.
+    pub(crate) fn wait(&self, build: &str) -> watch::Receiver<Option<Job>> {
+        let (sender, receiver) = watch::channel(None);
         self.all().insert(build.to_owned(), sender);
         receiver
     }
@@ -44,9 +45,11 @@ impl Waiting {
         self.all().remove(build);
     }
 
-    /// Whether somebody waits for this job.
-    fn give(&self, build: &str, job: Job) -> bool {
-        self.all().get(build).is_some_and(|sender| sender.send(job).is_ok())
+    /// Gives the job to whoever waits for it. One that nobody waits for is another machine's, which will ask, too.
+    fn give(&self, build: &str, job: Job) {
+        if let Some(sender) = self.all().get(build) {
+            sender.send_replace(Some(job));
+        }
     }
 
     fn count(&self) -> usize {
@@ -190,8 +193,7 @@ impl Worker {
         let Registration { action_type, name, .. } = &*self.tools.registration;
         for job in self.tools.api.poll(action_type, name, most).await? {
             match job.continuation.clone() {
-                // One that is not known here is another machine's, which will ask, too.
-                Some(build) => drop(self.tools.waiting.give(&build, job)),
+                Some(build) => self.tools.waiting.give(&build, job),
                 None if free > 0 => {
                     free -= 1;
                     self.begin(job)?;

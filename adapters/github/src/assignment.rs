@@ -14,7 +14,7 @@ use crate::report::{Live, Outline, Reported, Reporter};
 use crate::retry::{Backoff, persist};
 use crate::run_service::{Annotation, Completion, Conclusion, Level, StepResult};
 use crate::runner::{Cancelled, RunnerError, Shutdown, Tools};
-use crate::store::JobRecord;
+use crate::store::{JobRecord, Kept};
 use crate::workshop::{ENVIRONMENT_URL, Stop, Work};
 use crate::{GitHubError, JobMessage, JobOffer, RunService, results};
 

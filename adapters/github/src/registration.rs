@@ -1,10 +1,6 @@
 //! A registration as it is kept: one file, for its owner's eyes only.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -63,27 +59,6 @@ pub struct RunnerIdentity {
 }
 
 impl Registration {
-    /// Reads one that was kept.
-    ///
-    /// # Errors
-    /// Those of the file system, and of a file that is none.
-    pub fn load(path: &Path) -> io::Result<Self> {
-        serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)
-    }
-
-    /// Keeps it; the file appears whole, with mode 0600.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
-        let part = path.with_extension("part");
-        let _left = fs::remove_file(&part);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    }
-
     /// Reads what GitHub calls a JIT configuration: three files of its own runner in one text.
     ///
     /// # Errors

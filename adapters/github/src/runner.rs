@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::assignment::{Assignment, Ready};
 use crate::retry::Backoff;
-use crate::store::{JobRecord, Place};
+use crate::store::{JobRecord, Kept, Place};
 use crate::workshop::Workshop;
 use crate::{Broker, GitHubError, JobOffer, Message, OAuth, Registration, RunnerStatus, Session, http};
 

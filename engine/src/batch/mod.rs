@@ -1,17 +1,23 @@
 //! Batch builds: one buildspec, many builds.
 
+mod begin;
 mod combine;
 mod expand;
+mod finish;
 mod run;
 
+pub use begin::*;
 pub use expand::*;
-pub use run::*;
+pub use run::BatchProgress;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{BuildArtifacts, BuildId};
 use crate::lifecycle::{PhaseContext, Status};
+
+/// Why a batch failed whose process was killed.
+pub const SUPERVISOR_LOST: &str = "SUPERVISOR_LOST";
 
 /// A batch, in the shape of CodeBuild's `BuildBatch`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Directories that persist from build to build.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{CacheError, file_name};
@@ -53,7 +54,7 @@ impl Directories {
     pub fn acquire(&self, key: &str) -> Result<Lease, CacheError> {
         let path = self.root.join(file_name(key));
         let fail = |error| CacheError::disk(&path, error);
-        let lock = OpenOptions::new()
+        let mut lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
@@ -61,6 +62,8 @@ impl Directories {
             .map_err(fail)?;
         match lock.try_lock() {
             Ok(()) => {
+                // Whoever invalidates looks for it.
+                lock.write_all(key.as_bytes()).map_err(fail)?;
                 fs::create_dir_all(&path).map_err(fail)?;
                 Ok(Lease { path, held: Held::Kept { _lock: lock } })
             }
@@ -71,5 +74,35 @@ impl Directories {
             }
             Err(TryLockError::Error(error)) => Err(fail(error)),
         }
+    }
+
+    /// Empties the directories whose keys begin with this; false when a build has one of them, which stays.
+    ///
+    /// # Errors
+    /// [`CacheError::Disk`].
+    pub fn invalidate(&self, prefix: &str) -> Result<bool, CacheError> {
+        let fail = |error| CacheError::disk(&self.root, error);
+        let mut is_all = true;
+        for entry in fs::read_dir(&self.root).map_err(fail)? {
+            let path = entry.map_err(fail)?.path();
+            if path.extension().is_none_or(|extension| extension != "lock") {
+                continue;
+            }
+            let mut lock = File::open(&path).map_err(fail)?;
+            let mut key = String::new();
+            lock.read_to_string(&mut key).map_err(fail)?;
+            if !key.starts_with(prefix) {
+                continue;
+            }
+            match lock.try_lock() {
+                Ok(()) => match fs::remove_dir_all(path.with_extension("")) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
+                    _ => {}
+                },
+                Err(TryLockError::WouldBlock) => is_all = false,
+                Err(TryLockError::Error(error)) => return Err(fail(error)),
+            }
+        }
+        Ok(is_all)
     }
 }

@@ -75,6 +75,18 @@ impl Journal {
         })
     }
 
+    /// Ids of the builds that were begun for a batch.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn builds_of_batch(&self, arn: &str) -> Result<Vec<BuildId>> {
+        self.run(|db| {
+            db.prepare("SELECT id FROM builds WHERE batch = ?1 ORDER BY start_us")?
+                .query_map([arn], |row| row.get(0).map(|id: String| BuildId::from_text(&id)))?
+                .collect()
+        })
+    }
+
     /// Batches that are not complete.
     ///
     /// # Errors

@@ -6,8 +6,9 @@
 mod database;
 mod deliveries;
 mod lists;
-mod projects;
 mod recorder;
+mod reports;
+mod resources;
 mod uploads;
 
 use std::sync::Mutex;
@@ -20,6 +21,8 @@ use database::{Result, SCHEMA, connect, database, file, json, lock};
 pub use deliveries::StoredDelivery;
 pub use lists::{Order, Span};
 pub use recorder::{Position, Recorder, container_line};
+pub use reports::Reports;
+pub use resources::Resource;
 
 use crate::build::Build;
 use crate::event::Event;

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 
 use super::{Delivery, Page, Sink, SinkError};
 use crate::build::BuildId;
-use crate::home::BuildLock;
 use crate::journal::{Journal, JournalError, Position, StoredDelivery};
 use crate::ports::{NewObject, Ports};
+use crate::private::FileLock;
 use crate::request::BuildRequest;
 
 /// While a build runs, a sink gets what is new no more often.
@@ -112,7 +112,7 @@ impl Couriers {
         Ok(())
     }
 
-    async fn retry_one(&self, mut state: StoredDelivery, lock: &Arc<BuildLock>) -> Result<(), JournalError> {
+    async fn retry_one(&self, mut state: StoredDelivery, lock: &Arc<FileLock>) -> Result<(), JournalError> {
         if let Some(work) = &state.work {
             let result = self.take(work).await;
             state.done = result.is_ok();
@@ -144,7 +144,7 @@ impl Couriers {
         Ok(())
     }
 
-    fn lock(&self, uuid: &str) -> Option<Arc<BuildLock>> {
+    fn lock(&self, uuid: &str) -> Option<Arc<FileLock>> {
         // A build whose directory cannot be used has said so elsewhere.
         let home = self.journal.home();
         let of_build = home.build(uuid).try_delivery_lock();
@@ -182,7 +182,7 @@ struct Courier {
     journal: Arc<Journal>,
     sink: Arc<dyn Sink>,
     state: StoredDelivery,
-    _lock: Arc<BuildLock>,
+    _lock: Arc<FileLock>,
 }
 
 /// Waits, unless the program wants to end.

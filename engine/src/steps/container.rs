@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::shell::words;
 use crate::executor::{Limits, RegistryLogin, Tuning, Volume};
 
+/// As engines have it; they take less for no limit.
+const LEAST_CPUS: f64 = 0.01;
+
 /// A container as a workflow's job has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -147,9 +150,13 @@ impl Asked {
         match name {
             "--cpus" => {
                 let cpus: f64 = value.parse().map_err(|_| "is no number of CPUs")?;
+                if cpus != 0.0 && !(LEAST_CPUS..f64::INFINITY).contains(&cpus) {
+                    return Err(format!("is no number of CPUs from {LEAST_CPUS} on"));
+                }
                 self.cpus = Some(cpus).filter(|cpus| *cpus > 0.0);
             }
-            "--memory" | "-m" => self.memory_bytes = Some(bytes(value)?),
+            // Engines take none for no limit, and so does this: the build's holds.
+            "--memory" | "-m" => self.memory_bytes = Some(bytes(value)?).filter(|bytes| *bytes > 0),
             "--shm-size" => tuning.shm_bytes = Some(bytes(value)?),
             "--hostname" | "-h" => {
                 tuning.hostname = Some(host_name(value)?);
@@ -175,7 +182,8 @@ impl Asked {
             }
             "--tmpfs" => {
                 let (path, options) = value.split_once(':').unwrap_or((value, ""));
-                tuning.tmpfs.push((absolute(path)?, options.to_owned()));
+                let path = if path == "/dev/shm" { path.to_owned() } else { given(path)? };
+                tuning.tmpfs.push((path, options.to_owned()));
             }
             "--ulimit" => {
                 let (name, limits) = value.split_once('=').ok_or("write `NAME=SOFT[:HARD]`")?;
@@ -260,6 +268,18 @@ fn absolute(path: &str) -> Result<String, String> {
     }
 }
 
+/// A path that something may be mounted at.
+fn given(path: &str) -> Result<String, String> {
+    let path = absolute(path)?;
+    let first = path.split('/').find(|part| !part.is_empty() && *part != ".");
+    match first {
+        Some("codebuild" | "proc" | "sys" | "dev") => {
+            Err("that path is not the container's to give away".into())
+        }
+        _ => Ok(path),
+    }
+}
+
 /// As Go's `units.RAMInBytes`.
 fn bytes(text: &str) -> Result<u64, String> {
     let lower = text.to_ascii_lowercase();
@@ -335,10 +355,7 @@ fn volume(text: &str) -> Result<Volume, String> {
                 .into(),
         );
     }
-    let path = absolute(path)?;
-    if ["/codebuild", "/proc", "/sys", "/dev"].iter().any(|own| path.split('/').take(2).eq(own.split('/'))) {
-        return Err("that path is not the container's to give away".into());
-    }
+    let path = given(path)?;
     let name = name.map(host_name).transpose()?;
     Ok(Volume { name, path, read_only: mode == Some("ro") })
 }
@@ -421,6 +438,10 @@ mod tests {
             ("--mount type=bind", "`--mount`"),
             ("--whatever 1", "`--whatever 1`"),
             ("--cpus", "no value"),
+            ("--cpus 0.001", "no number of CPUs"),
+            ("--cpus inf", "no number of CPUs"),
+            ("--cpus NaN", "no number of CPUs"),
+            ("--tmpfs /codebuild/readonly", "not the container's"),
             ("--memory much", "no size"),
             ("--health-interval 10", "no time"),
             ("--label dev.runspan.attempt=x", "runspan's own"),
@@ -431,9 +452,18 @@ mod tests {
             let error = read(options, &[], &[]).unwrap_err();
             assert!(error.contains(named), "{options}: {error}");
         }
-        for volume in
-            ["/etc:/etc", "~/x:/x", "x:relative", "a:/codebuild/run", "/proc/sys", "a:/x/../codebuild"]
-        {
+        let unlimited = read("--memory 0 --cpus 0", &[], &[]).unwrap();
+        let of_build = Limits { memory_bytes: Some(1 << 30), cpus: Some(2.0), pids: 7 };
+        assert_eq!(unlimited.limits(of_build), of_build);
+        for volume in [
+            "/etc:/etc",
+            "~/x:/x",
+            "x:relative",
+            "a:/codebuild/run",
+            "/proc/sys",
+            "a:/x/../codebuild",
+            "//proc",
+        ] {
             assert!(read("", &[], &[volume]).is_err(), "{volume}");
         }
         for port in ["0", "70000", "8000-8010", "53:54/udp", ""] {

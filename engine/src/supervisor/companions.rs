@@ -1,8 +1,6 @@
 //! Containers beside the build's own: placed, noted and removed. What runs in them is asked for by a step of the build.
 
-use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 
 use runspan_agent_protocol::layout;
 
@@ -15,6 +13,7 @@ use crate::executor::{
 };
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::compute;
+use crate::private;
 use crate::steps::{Asked, hosts};
 
 /// A companion to be.
@@ -33,7 +32,7 @@ impl Driver {
     /// What the build's own container sees of its companions.
     pub(super) fn companions_mount(&self) -> Result<Mount, EngineError> {
         let host = self.dir.companions();
-        private_dir(&host)
+        private::directory(&host)
             .map_err(|source| EngineError::State { build: self.build.id.to_string(), source })?;
         Ok(Mount { host, container: layout::COMPANIONS.into(), writable: false })
     }
@@ -74,7 +73,7 @@ impl Driver {
             return Ok(Ok(()));
         }
         let run_dir = self.dir.companions().join(&name);
-        if let Err(error) = private_dir(&run_dir) {
+        if let Err(error) = private::directory(&run_dir) {
             return Ok(Err(format!("cannot make {}: {error}", run_dir.display())));
         }
         let container = Container {
@@ -120,8 +119,4 @@ impl Driver {
 /// What is wrong with a companion, in the words of whoever made it.
 fn said(error: &ExecutorError) -> String {
     error.to_string().replace("Unable to pull customer's container image. CannotPullContainerError: ", "")
-}
-
-fn private_dir(path: &std::path::Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

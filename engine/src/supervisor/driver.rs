@@ -17,10 +17,11 @@ use crate::cache::Lease;
 use crate::environment::SourceDirs;
 use crate::event::Event;
 use crate::executor::Placement;
-use crate::home::{BuildDir, BuildLock};
+use crate::home::BuildDir;
 use crate::journal::Recorder;
 use crate::lifecycle::{Lifecycle, PhaseOutcome, PhaseType, Status};
 use crate::plan::Plan;
+use crate::private::FileLock;
 use crate::reports::Report;
 use crate::request::BuildRequest;
 use crate::steps::Job;
@@ -57,7 +58,7 @@ pub(super) struct Driver {
     pub(super) secrets: Option<FetchedSecrets>,
     /// Its right to run beside others.
     slot: Option<OwnedSemaphorePermit>,
-    _lock: BuildLock,
+    _lock: FileLock,
 }
 
 impl Driver {
@@ -68,7 +69,7 @@ impl Driver {
         recorder: Arc<Recorder>,
         dir: BuildDir,
         orders: mpsc::UnboundedReceiver<Order>,
-        lock: BuildLock,
+        lock: FileLock,
     ) -> Self {
         let dirs = SourceDirs::of(&build, &request);
         let life = Lifecycle::resume(build.phases.clone(), build.start_time);

@@ -28,10 +28,10 @@ use crate::build::{
     Build, BuildArtifacts, BuildEnvironment, BuildId, BuildLogs, DebugSession, LOCAL_ACCOUNT,
 };
 use crate::executor::{Executor, Progress};
-use crate::home::BuildLock;
 use crate::journal::{Journal, JournalError, Position};
 use crate::lifecycle::{Lifecycle, PhaseType, Status};
 use crate::ports::{LocalService, Place, Ports};
+use crate::private::FileLock;
 use crate::project::{Switch, project_name_from};
 use crate::reports::Report;
 use crate::request::BuildRequest;
@@ -263,7 +263,7 @@ impl Supervisor {
         Ok(BuildHandle { id, position, control, outcome })
     }
 
-    fn take(&self, id: &BuildId) -> Result<BuildLock, EngineError> {
+    fn take(&self, id: &BuildId) -> Result<FileLock, EngineError> {
         self.journal
             .home()
             .build(id.uuid())

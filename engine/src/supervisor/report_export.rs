@@ -7,10 +7,12 @@ use uuid::Uuid;
 use super::driver::Driver;
 use super::session::Interrupt;
 use crate::artifacts::{self, Packaging, Part, Stored};
+use crate::journal::Resource;
 use crate::plan::Bucket;
 use crate::ports::{Encryption, Place};
 use crate::project::{
-    ArtifactPackaging, BucketOwnerAccess, ReportExportConfig, ReportExportType, S3ReportDestination,
+    ArtifactPackaging, BucketOwnerAccess, ReportExportConfig, ReportExportType, ReportGroupSettings,
+    S3ReportDestination,
 };
 use crate::reports::ReportGroup;
 
@@ -27,12 +29,17 @@ pub(super) struct ReportExport {
 }
 
 impl Driver {
-    /// What the project says of a group, which the buildspec calls `named`.
+    /// What is known of a group, which the buildspec calls `named`: one that CodeBuild's API made, or what the project
+    /// says.
     pub(super) fn export_of(&self, group: &ReportGroup, named: &str, id: Uuid) -> Option<ReportExport> {
         self.supervisor.ports.objects.as_ref()?;
+        // Where its record cannot be read, the rest of the build cannot be written either.
+        let made = self.supervisor.journal.resource(Resource::ReportGroup, group.name()).ok().flatten();
+        let made = made.and_then(|record| serde_json::from_value::<ReportGroupSettings>(record).ok());
         let groups = &self.request.project.report_groups;
-        let settings = groups.iter().find(|known| known.name == group.name() || known.name == named)?;
-        let config = settings.export_config.clone();
+        let of_project =
+            || groups.iter().find(|known| known.name == group.name() || known.name == named).cloned();
+        let config = made.or_else(of_project)?.export_config;
         if config.export_config_type != ReportExportType::S3 {
             return None;
         }

@@ -186,7 +186,7 @@ fn chosen(args: &ServeArgs, config: &Config) -> Result<Chosen, Failure> {
         place.keep(&registration).map_err(|error| Failure::of(&error))?;
         return Ok(Chosen { runners: vec![(place, registration)], workers: Vec::new() });
     }
-    let all = store.registrations().map_err(|error| Failure::of(&error))?;
+    let all = store.all().map_err(|error| Failure::of(&error))?;
     let workers = pipelines::all(config)?;
     let runners = all.iter().map(|(_, registration)| registration.name.clone());
     let known: Vec<String> = runners.chain(workers.iter().map(|(_, worker)| worker.name.clone())).collect();

@@ -2,7 +2,9 @@
 
 import datetime
 import functools
+import http.client
 import json
+import logging
 import sys
 import urllib.error
 import urllib.request
@@ -13,6 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+
+import model
 
 CONFIG = Config(retries={"max_attempts": 1}, parameter_validation=False)
 
@@ -61,7 +65,32 @@ def raw(endpoint, ask):
         return {"status": error.code, **json.load(error)}
 
 
-KINDS = {"call": call, "pages": pages, "raw": raw}
+def differences(endpoint, ask):
+    signer = botocore.auth.SigV4Auth(Credentials(ask["key"], ask["secret"]), "codebuild", "us-east-1")
+    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"))
+
+    def send(operation, value):
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"CodeBuild_20161006.{operation}"}
+        request = AWSRequest("POST", f"{endpoint}/", headers, json.dumps(value).encode())
+        signer.add_auth(request)
+        connection.request("POST", "/", request.body, dict(request.headers))
+        return json.load(connection.getresponse())
+
+    return model.differences(send, ask["absent"])
+
+
+def moto(_endpoint, _ask):
+    """What stands for AWS itself, until this process ends."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").disabled = True
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    return {"endpoint": f"http://{host}:{port}"}
+
+
+KINDS = {"moto": moto, "call": call, "pages": pages, "raw": raw, "differences": differences}
 
 for line in sys.stdin:
     ask = json.loads(line)

@@ -111,7 +111,7 @@ async fn serve(
 }
 
 fn target(grant: &Grant, request: Request) -> Result<Target, StorageError> {
-    if request.name.is_empty() || request.name.len() > 256 {
+    if request.name.is_empty() || request.name.chars().count() > 256 {
         return Err(StorageError::Invalid("an artifact's name has 1 to 256 characters".to_owned()));
     }
     let expires = request.expires_at.or_else(|| Timestamp::now().checked_add((24 * DAYS).hours()).ok());

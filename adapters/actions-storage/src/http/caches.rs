@@ -136,7 +136,7 @@ async fn serve(
 
 /// Where a job's cache of this key goes: into the one scope that it may write to.
 fn target(grant: &Grant, key: String, version: String) -> Result<Target, StorageError> {
-    if key.is_empty() || key.len() > 512 || key.contains(',') {
+    if key.is_empty() || key.chars().count() > 512 || key.contains(',') {
         return Err(StorageError::Invalid(format!("`{key}` is no key: 1 to 512 characters, none a comma")));
     }
     let scope = grant.scopes.iter().find(|scope| scope.can_write).ok_or_else(|| {

@@ -4,7 +4,7 @@ use runspan_engine::batch::BuildBatch;
 use serde_json::{Value, json};
 
 use super::Input;
-use super::builds::{id_of, parsed};
+use super::builds::id_of;
 use super::projects::name_of;
 use crate::answer;
 use crate::api::{Api, INITIATOR};
@@ -45,10 +45,22 @@ impl Api {
     }
 
     pub(crate) fn delete_build_batch(&self, input: &Input) -> Result<Value, ApiError> {
-        let id = input.required("id");
-        let gone = self.journal.delete_batch(parsed(id).uuid())?;
-        let status = if gone { "SUCCEEDED" } else { "BUILD_BATCH_NOT_DELETED" };
-        Ok(json!({ "statusCode": status, "buildsDeleted": [], "buildsNotDeleted": [] }))
+        let (mut deleted, mut kept) = (Vec::new(), Vec::new());
+        let mut status = "BUILD_BATCH_NOT_DELETED";
+        if let Some(batch) = self.found(input.required("id"))?
+            && self.journal.delete_batch(batch.id.uuid())?
+        {
+            status = "SUCCEEDED";
+            for build in self.journal.builds_of_batch(&batch.arn)? {
+                let arn = self.arn(&format!("build/{build}"));
+                if self.journal.delete_build(build.uuid())? {
+                    deleted.push(arn);
+                } else {
+                    kept.push(json!({ "id": arn, "statusCode": "BUILD_IN_PROGRESS" }));
+                }
+            }
+        }
+        Ok(json!({ "statusCode": status, "buildsDeleted": deleted, "buildsNotDeleted": kept }))
     }
 
     pub(crate) fn batch_get_build_batches(&self, input: &Input) -> Result<Value, ApiError> {

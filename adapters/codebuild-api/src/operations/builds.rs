@@ -1,6 +1,6 @@
 //! Builds.
 
-use runspan_engine::build::{AutoRetry, BuildId};
+use runspan_engine::build::AutoRetry;
 use runspan_engine::journal::Stored;
 use serde_json::{Value, json};
 
@@ -108,9 +108,4 @@ impl Api {
 pub(super) fn id_of(id_or_arn: &str) -> &str {
     let found = [":build/", ":build-batch/"].iter().find_map(|kind| id_or_arn.split_once(kind));
     found.map_or(id_or_arn, |(_, id)| id)
-}
-
-/// An id as the dispatcher knows it.
-pub(super) fn parsed(id: &str) -> BuildId {
-    BuildId::from_text(id_of(id))
 }

@@ -1,6 +1,6 @@
 //! What clients of CodeBuild ask of CloudWatch Logs: the log of a build is the stream with its uuid.
 
-use runspan_engine::journal::{Order, Span, Stored};
+use runspan_engine::journal::{Order, Resource, Span, Stored};
 use runspan_engine::sinks::{Page, log_times};
 use serde_json::{Value, json};
 
@@ -209,7 +209,7 @@ impl Api {
         all.retain(|stored| stored.build.logs.group_name == group);
         let is_known = !all.is_empty()
             || match project {
-                Some(name) => self.journal.project(name)?.is_some(),
+                Some(name) => self.journal.resource(Resource::Project, name)?.is_some(),
                 None => false,
             };
         if is_known { Ok(all) } else { Err(ApiError::not_found("The specified log group does not exist.")) }

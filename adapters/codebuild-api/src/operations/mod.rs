@@ -1,11 +1,14 @@
 //! The operations, by what they are about.
 
+pub(crate) mod absent;
 mod batches;
 mod builds;
 mod credentials;
 mod images;
 mod logs;
+mod policies;
 mod projects;
+mod report_groups;
 mod reports;
 mod webhooks;
 

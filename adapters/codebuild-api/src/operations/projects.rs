@@ -1,11 +1,13 @@
 //! Projects.
 
 use jiff::Timestamp;
-use runspan_engine::cache::Store;
-use runspan_engine::journal::Order;
+use runspan_engine::cache::{Directories, Store};
+use runspan_engine::journal::{Order, Resource};
+use runspan_engine::project::CacheType;
 use serde_json::{Map, Value, json};
 
 use super::Input;
+use super::policies::without_policy;
 use crate::answer::seconds;
 use crate::api::Api;
 use crate::error::ApiError;
@@ -25,7 +27,7 @@ impl Api {
         merge(&mut record, input)?;
         self.project_of(&record)?;
         let record = Value::Object(record);
-        if !self.journal.create_project(name, &record)? {
+        if !self.journal.create_resource(Resource::Project, name, &record)? {
             let arn = self.arn(&format!("project/{name}"));
             return Err(ApiError::exists(format!("Project already exists: {arn}")));
         }
@@ -43,14 +45,14 @@ impl Api {
 
     /// As CodeBuild does, it does not mind that there is no such project.
     pub(crate) fn delete_project(&self, input: &Input) -> Result<Value, ApiError> {
-        self.journal.delete_project(name_of(input.required("name")))?;
+        self.journal.delete_resource(Resource::Project, name_of(input.required("name")))?;
         Ok(json!({}))
     }
 
     pub(crate) fn batch_get_projects(&self, input: &Input) -> Result<Value, ApiError> {
         let (mut projects, mut missing) = (Vec::new(), Vec::new());
         for name in input.texts("names") {
-            match self.journal.project(name_of(name))? {
+            match self.journal.resource(Resource::Project, name_of(name))? {
                 Some(record) => projects.push(shown(record)),
                 None => missing.push(name),
             }
@@ -60,7 +62,7 @@ impl Api {
 
     pub(crate) fn list_projects(&self, input: &Input) -> Result<Value, ApiError> {
         let span = pages::span(input)?;
-        let mut all = self.journal.projects()?;
+        let mut all = self.journal.resources(Resource::Project)?;
         let time = |record: &Value, member: &str| record[member].as_f64().unwrap_or_default();
         match input.text("sortBy") {
             Some("CREATED_TIME") => all.sort_by(|a, b| time(a, "created").total_cmp(&time(b, "created"))),
@@ -76,20 +78,46 @@ impl Api {
         Ok(pages::part("projects", names, span))
     }
 
-    /// Forgets the caches of a project on this machine.
+    /// Nobody without a key sees anything here.
+    pub(crate) fn update_project_visibility(&self, input: &Input) -> Result<Value, ApiError> {
+        let arn = input.required("projectArn");
+        self.project_record(arn)?;
+        if input.required("projectVisibility") != "PRIVATE" {
+            return Err(ApiError::invalid(
+                "projectVisibility: this service shows builds only to those who have a key; leave it PRIVATE",
+            ));
+        }
+        Ok(json!({ "projectArn": arn, "projectVisibility": "PRIVATE" }))
+    }
+
+    /// Forgets what a project has cached on this machine.
     pub(crate) fn invalidate_project_cache(&self, input: &Input) -> Result<Value, ApiError> {
         let name = input.required("projectName");
         let project = self.project_of(&self.project_record(name)?)?;
-        let namespace = project.cache.cache_namespace.as_deref().unwrap_or(name_of(name));
-        Store::open(&self.settings.cache_dir.join("archives"), u64::MAX)
+        let name = name_of(name);
+        let namespace = project.cache.cache_namespace.as_deref().unwrap_or(name);
+        if let (Some(CacheType::S3), Some(location)) = (project.cache.kind, &project.cache.location) {
+            return Err(ApiError::invalid(format!(
+                "this service deletes no objects; delete those of {namespace} below s3://{location}"
+            )));
+        }
+        let root = &self.settings.cache_dir;
+        let is_all = Store::open(&root.join("archives"), u64::MAX)
             .and_then(|store| store.invalidate(namespace))
+            .and_then(|()| Directories::open(&root.join("directories"))?.invalidate(&format!("{name}\n")))
             .map_err(|error| ApiError::failure(error.to_string()))?;
-        Ok(json!({}))
+        if is_all {
+            Ok(json!({}))
+        } else {
+            Err(ApiError::invalid(
+                "a build writes to a directory of the cache; invalidate it when the build is over",
+            ))
+        }
     }
 
     /// A project by name or ARN.
     pub(crate) fn project_record(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
-        match self.journal.project(name_of(name))? {
+        match self.journal.resource(Resource::Project, name_of(name))? {
             Some(Value::Object(record)) => Ok(record),
             _ => {
                 let arn = self.arn(&format!("project/{}", name_of(name)));
@@ -99,7 +127,8 @@ impl Api {
     }
 
     pub(crate) fn save_project(&self, name: &str, record: &Map<String, Value>) -> Result<(), ApiError> {
-        self.journal.update_project(name_of(name), &Value::Object(record.clone()))?;
+        let record = Value::Object(record.clone());
+        self.journal.update_resource(Resource::Project, name_of(name), &record)?;
         Ok(())
     }
 }
@@ -136,5 +165,5 @@ fn shown(mut record: Value) -> Value {
     if let Some(Value::Object(webhook)) = record.get_mut("webhook") {
         webhook.remove("secret");
     }
-    record
+    without_policy(record)
 }

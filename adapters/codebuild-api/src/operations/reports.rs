@@ -1,10 +1,7 @@
-//! Reports of builds, and the groups that they are in.
+//! Reports of builds and batches.
 
-use std::fs;
-use std::io::ErrorKind;
-
-use runspan_engine::journal::Order;
-use serde_json::{Value, json};
+use runspan_engine::journal::{Order, Reports};
+use serde_json::{Map, Value, json};
 
 use super::Input;
 use crate::answer::with_seconds;
@@ -12,19 +9,17 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::pages;
 
-/// Builds that are looked through for reports, the newest.
-const MOST_BUILDS: usize = 5000;
+/// Reports that a trend is made of, as many as CodeBuild takes.
+const TREND: u64 = 100;
 
 impl Api {
     pub(crate) fn list_reports(&self, input: &Input) -> Result<Value, ApiError> {
         let group = input.text("reportGroupArn");
         let status = input.value("filter").and_then(|filter| filter["status"].as_str());
-        let mut all = self.reports()?;
-        if let Some(group) = group
-            && all.iter().all(|report| report["reportGroupArn"] != group)
-        {
-            return Err(ApiError::not_found(format!("Report group cannot be found: {group}")));
+        if let Some(group) = group {
+            self.group(group)?;
         }
+        let mut all = self.reports()?;
         all.retain(|report| {
             group.is_none_or(|group| report["reportGroupArn"] == group)
                 && status.is_none_or(|status| report["status"] == status)
@@ -36,31 +31,47 @@ impl Api {
         Ok(pages::part("reports", arns, pages::span(input)?))
     }
 
-    pub(crate) fn list_report_groups(&self, input: &Input) -> Result<Value, ApiError> {
-        let mut all = self.groups()?;
-        let time = |group: &Value, name: &str| group[name].as_f64().unwrap_or_default();
-        match input.text("sortBy") {
-            Some("CREATED_TIME") => all.sort_by(|a, b| time(a, "created").total_cmp(&time(b, "created"))),
-            Some("LAST_MODIFIED_TIME") => {
-                all.sort_by(|a, b| time(a, "lastModified").total_cmp(&time(b, "lastModified")));
-            }
-            _ => all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str())),
-        }
-        if pages::order(input, Order::Ascending) == Order::Descending {
-            all.reverse();
-        }
-        let arns: Vec<Value> = all.iter().map(|group| group["arn"].clone()).collect();
-        Ok(pages::part("reportGroups", arns, pages::span(input)?))
-    }
-
     pub(crate) fn batch_get_reports(&self, input: &Input) -> Result<Value, ApiError> {
-        let (found, missing) = by_arn(self.reports()?, input.texts("reportArns"));
+        let (found, missing) = by_arn(&self.reports()?, input.texts("reportArns"));
         Ok(json!({ "reports": found, "reportsNotFound": missing }))
     }
 
-    pub(crate) fn batch_get_report_groups(&self, input: &Input) -> Result<Value, ApiError> {
-        let (found, missing) = by_arn(self.groups()?, input.texts("reportGroupArns"));
-        Ok(json!({ "reportGroups": found, "reportGroupsNotFound": missing }))
+    /// As CodeBuild does, it does not mind that there is no such report.
+    pub(crate) fn delete_report(&self, input: &Input) -> Result<Value, ApiError> {
+        let arn = input.required("arn");
+        self.journal.delete_reports(Reports::Arn(arn))?;
+        if self.reports()?.iter().any(|report| report["arn"] == arn) {
+            return Err(ApiError::invalid(format!("Report belongs to a build in progress: {arn}")));
+        }
+        Ok(json!({}))
+    }
+
+    pub(crate) fn get_report_group_trend(&self, input: &Input) -> Result<Value, ApiError> {
+        let group = self.group(input.required("reportGroupArn"))?;
+        let field = input.required("trendField");
+        let is_of_tests = matches!(field, "PASS_RATE" | "DURATION" | "TOTAL");
+        if is_of_tests != (group["type"] == "TEST") {
+            let kind = group["type"].as_str().unwrap_or_default();
+            return Err(ApiError::invalid(format!(
+                "Trend field {field} is not one of report groups of type {kind}"
+            )));
+        }
+        let most = usize::try_from(input.number("numOfReports").unwrap_or(TREND)).unwrap_or(usize::MAX);
+        let reports = self.reports()?.into_iter().filter(|report| report["reportGroupArn"] == group["arn"]);
+        let found =
+            reports.take(most).filter_map(|report| Some((report["arn"].clone(), trend(&report, field)?)));
+        let found: Vec<(Value, f64)> = found.collect();
+        let values = || found.iter().map(|(_, value)| *value);
+        let mut stats = Map::new();
+        if !found.is_empty() {
+            #[expect(clippy::cast_precision_loss, reason = "at most a hundred")]
+            let average = values().sum::<f64>() / found.len() as f64;
+            stats.insert("average".into(), average.to_string().into());
+            stats.insert("max".into(), values().fold(f64::MIN, f64::max).to_string().into());
+            stats.insert("min".into(), values().fold(f64::MAX, f64::min).to_string().into());
+        }
+        let raw = found.iter().map(|(arn, value)| json!({ "reportArn": arn, "data": value.to_string() }));
+        Ok(json!({ "stats": stats, "rawData": raw.collect::<Vec<_>>() }))
     }
 
     pub(crate) fn describe_test_cases(&self, input: &Input) -> Result<Value, ApiError> {
@@ -96,60 +107,19 @@ impl Api {
     }
 
     /// Every report, the newest first.
-    fn reports(&self) -> Result<Vec<Value>, ApiError> {
-        let builds = self.journal.list(None, MOST_BUILDS)?;
-        let reports = builds.into_iter().flat_map(|stored| stored.build.reports.into_iter().rev());
-        Ok(reports.map(with_seconds).collect())
+    pub(super) fn reports(&self) -> Result<Vec<Value>, ApiError> {
+        let mut all: Vec<Value> = self.journal.reports()?.into_iter().map(with_seconds).collect();
+        let created = |report: &Value| report["created"].as_f64().unwrap_or_default();
+        all.sort_by(|a, b| created(b).total_cmp(&created(a)));
+        Ok(all)
     }
 
-    /// A group is what reports say of it: it begins with its first one.
-    fn groups(&self) -> Result<Vec<Value>, ApiError> {
-        let mut groups: Vec<Value> = Vec::new();
-        for report in self.reports()?.into_iter().rev() {
-            let arn = &report["reportGroupArn"];
-            match groups.iter_mut().find(|group| group["arn"] == *arn) {
-                Some(group) => group["lastModified"] = report["created"].clone(),
-                None => {
-                    let name = arn.as_str().and_then(|arn| arn.split_once(":report-group/"));
-                    groups.push(json!({
-                        "arn": arn,
-                        "name": name.map(|(_, name)| name),
-                        "type": report["type"],
-                        "exportConfig": report["exportConfig"],
-                        "created": report["created"],
-                        "lastModified": report["created"],
-                        "status": "ACTIVE",
-                    }));
-                }
-            }
-        }
-        Ok(groups)
-    }
-
-    /// What a report's own file says.
+    /// What a report says of each test case or file.
     fn details(&self, arn: &str, member: &str) -> Result<Vec<Value>, ApiError> {
-        let missing = || ApiError::not_found(format!("Report cannot be found: {arn}"));
-        let builds = self.journal.list(None, MOST_BUILDS)?;
-        let made = builds.into_iter().find_map(|stored| {
-            let report = stored.build.reports.iter().find(|report| report["arn"] == arn)?.clone();
-            Some((stored.build.id, report))
-        });
-        let (build, report) = made.ok_or_else(missing)?;
-        let group = report["reportGroupArn"].as_str().unwrap_or_default();
-        let name = group.split_once(":report-group/").map_or(group, |(_, name)| name);
-        let path = self
+        let mut said = self
             .journal
-            .home()
-            .build(build.uuid())
-            .reports()
-            .join(format!("{}.json", name.replace('/', "-")));
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing()),
-            Err(error) => return Err(ApiError::failure(format!("{}: {error}", path.display()))),
-        };
-        let mut said: Value = serde_json::from_slice(&text)
-            .map_err(|error| ApiError::failure(format!("{}: {error}", path.display())))?;
+            .report_details(arn)?
+            .ok_or_else(|| ApiError::not_found(format!("Report cannot be found: {arn}")))?;
         match with_seconds(said[member].take()) {
             Value::Array(all) => Ok(all),
             _ => Ok(Vec::new()),
@@ -157,8 +127,27 @@ impl Api {
     }
 }
 
+/// What one report adds to a trend.
+fn trend(report: &Value, field: &str) -> Option<f64> {
+    let (tests, coverage) = (&report["testSummary"], &report["codeCoverageSummary"]);
+    match field {
+        "PASS_RATE" => {
+            let total = tests["total"].as_f64().filter(|total| *total > 0.0)?;
+            Some(tests["statusCounts"]["SUCCEEDED"].as_f64()? * 100.0 / total)
+        }
+        "DURATION" => tests["durationInNanoSeconds"].as_f64(),
+        "TOTAL" => tests["total"].as_f64(),
+        "LINE_COVERAGE" => coverage["lineCoveragePercentage"].as_f64(),
+        "LINES_COVERED" => coverage["linesCovered"].as_f64(),
+        "LINES_MISSED" => coverage["linesMissed"].as_f64(),
+        "BRANCH_COVERAGE" => coverage["branchCoveragePercentage"].as_f64(),
+        "BRANCHES_COVERED" => coverage["branchesCovered"].as_f64(),
+        _ => coverage["branchesMissed"].as_f64(),
+    }
+}
+
 /// Those with these ARNs, and the ARNs that none has.
-fn by_arn<'a>(all: Vec<Value>, arns: impl Iterator<Item = &'a str>) -> (Vec<Value>, Vec<&'a str>) {
+pub(super) fn by_arn<'a>(all: &[Value], arns: impl Iterator<Item = &'a str>) -> (Vec<Value>, Vec<&'a str>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for arn in arns {
         match all.iter().find(|one| one["arn"] == arn) {

@@ -12,6 +12,16 @@ pub(crate) fn codebuild(operation: &str) -> Option<&'static [Member]> {
         "DeleteProject" => &[must!("name", &NAMED)],
         "BatchGetProjects" => &[must!("names", &WANTED)],
         "ListProjects" => LIST_PROJECTS,
+        "UpdateProjectVisibility" => UPDATE_VISIBILITY,
+        "PutResourcePolicy" => &[must!("policy", &NAMED), must!("resourceArn", &NAMED)],
+        "GetResourcePolicy" | "DeleteResourcePolicy" => &[must!("resourceArn", &NAMED)],
+        "ListFleets" => LIST_FLEETS,
+        "BatchGetFleets" => &[must!("names", &WANTED)],
+        "ListSandboxes" => {
+            &[may!("maxResults", &PAGE_SIZE), may!("sortOrder", &ORDER), may!("nextToken", &TEXT)]
+        }
+        "ListSandboxesForProject" => LIST_SANDBOXES_FOR_PROJECT,
+        "BatchGetSandboxes" => &[must!("ids", &List { of: &NAMED, min: 0, max: usize::MAX })],
         "InvalidateProjectCache" => &[must!("projectName", &NAMED)],
         "StartBuild" => START_BUILD,
         "RetryBuild" => &[may!("id", &NAMED), may!("idempotencyToken", &TEXT)],
@@ -29,6 +39,15 @@ pub(crate) fn codebuild(operation: &str) -> Option<&'static [Member]> {
         "ListReports" => LIST_REPORTS,
         "ListReportGroups" => LIST_REPORT_GROUPS,
         "ListReportsForReportGroup" => LIST_REPORTS_FOR_GROUP,
+        "DeleteReport" => &[must!("arn", &NAMED)],
+        "GetReportGroupTrend" => GET_TREND,
+        "CreateReportGroup" => CREATE_REPORT_GROUP,
+        "UpdateReportGroup" => {
+            &[must!("arn", &NAMED), may!("exportConfig", &REPORT_EXPORT), may!("tags", &TAGS)]
+        }
+        "DeleteReportGroup" => &[must!("arn", &NAMED), may!("deleteReports", &FLAG)],
+        "ListSharedProjects" => LIST_SHARED_PROJECTS,
+        "ListSharedReportGroups" => LIST_SHARED_GROUPS,
         "BatchGetReports" => &[must!("reportArns", &WANTED)],
         "BatchGetReportGroups" => &[must!("reportGroupArns", &WANTED)],
         "DescribeTestCases" => DESCRIBE_TEST_CASES,
@@ -143,7 +162,7 @@ const START_BUILD: &[Member] = &[
     may!("debugSessionEnabled", &FLAG),
     may!("fleetOverride", &FLEET),
     may!("autoRetryLimitOverride", &COUNT),
-    may!("hostKernelOverride", &TEXT),
+    may!("hostKernelOverride", &HOST_KERNEL),
 ];
 
 const START_BUILD_BATCH: &[Member] = &[
@@ -206,6 +225,66 @@ const LIST_REPORTS: &[Member] = &[
     may!("nextToken", &TEXT),
     may!("maxResults", &PAGE_SIZE),
     may!("filter", &Structure(&[may!("status", &REPORT_STATUS)])),
+];
+
+const CREATE_REPORT_GROUP: &[Member] = &[
+    must!("name", &Text { min: 2, max: 128 }),
+    must!("type", &OneOf(&["TEST", "CODE_COVERAGE"])),
+    must!("exportConfig", &REPORT_EXPORT),
+    may!("tags", &TAGS),
+];
+
+const GET_TREND: &[Member] = &[
+    must!("reportGroupArn", &NAMED),
+    may!("numOfReports", &PAGE_SIZE),
+    must!(
+        "trendField",
+        &OneOf(&[
+            "PASS_RATE",
+            "DURATION",
+            "TOTAL",
+            "LINE_COVERAGE",
+            "LINES_COVERED",
+            "LINES_MISSED",
+            "BRANCH_COVERAGE",
+            "BRANCHES_COVERED",
+            "BRANCHES_MISSED",
+        ]),
+    ),
+];
+
+const LIST_SHARED_PROJECTS: &[Member] = &[
+    may!("sortBy", &SHARED_BY),
+    may!("sortOrder", &ORDER),
+    may!("maxResults", &PAGE_SIZE),
+    may!("nextToken", &NAMED),
+];
+
+const LIST_SHARED_GROUPS: &[Member] = &[
+    may!("sortOrder", &ORDER),
+    may!("sortBy", &SHARED_BY),
+    may!("nextToken", &TEXT),
+    may!("maxResults", &PAGE_SIZE),
+];
+
+const UPDATE_VISIBILITY: &[Member] = &[
+    must!("projectArn", &NAMED),
+    must!("projectVisibility", &OneOf(&["PUBLIC_READ", "PRIVATE"])),
+    may!("resourceAccessRole", &NAMED),
+];
+
+const LIST_FLEETS: &[Member] = &[
+    may!("nextToken", &TEXT),
+    may!("maxResults", &PAGE_SIZE),
+    may!("sortOrder", &ORDER),
+    may!("sortBy", &OneOf(&["NAME", "CREATED_TIME", "LAST_MODIFIED_TIME"])),
+];
+
+const LIST_SANDBOXES_FOR_PROJECT: &[Member] = &[
+    must!("projectName", &NAMED),
+    may!("maxResults", &PAGE_SIZE),
+    may!("sortOrder", &ORDER),
+    may!("nextToken", &TEXT),
 ];
 
 const LIST_REPORT_GROUPS: &[Member] = &[

@@ -31,6 +31,11 @@ pub(crate) enum Shape {
     },
     /// `[A-Za-z0-9][A-Za-z0-9\-_]{1,149}`
     ProjectName,
+    /// `^([\p{L}\p{Z}\p{N}_.:/=@+\-]*)$`
+    TagText {
+        min: usize,
+        max: usize,
+    },
     Integer {
         min: i64,
         max: i64,
@@ -107,26 +112,22 @@ fn one(value: &Value, shape: &Shape, at: &str, failed: &mut Vec<String>) -> Resu
     match shape {
         Shape::Text { min, max } => {
             let text = value.as_str().ok_or_else(|| wrong("a String"))?;
-            let length = text.chars().count();
-            if length < *min {
-                failed.push(failure(
-                    text,
-                    at,
-                    &format!("Member must have length greater than or equal to {min}"),
-                ));
-            } else if length > *max {
-                failed.push(failure(
-                    text,
-                    at,
-                    &format!("Member must have length less than or equal to {max}"),
-                ));
-            }
+            failed.extend(length(text, text.chars().count(), (*min, *max), at));
         }
         Shape::ProjectName => {
             let text = value.as_str().ok_or_else(|| wrong("a String"))?;
             if !runspan_engine::project::is_project_name(text) {
                 let rule =
                     "Member must satisfy regular expression pattern: [A-Za-z0-9][A-Za-z0-9\\-_]{1,149}";
+                failed.push(failure(text, at, rule));
+            }
+        }
+        Shape::TagText { min, max } => {
+            let text = value.as_str().ok_or_else(|| wrong("a String"))?;
+            failed.extend(length(text, text.chars().count(), (*min, *max), at));
+            if !text.chars().all(is_of_tags) {
+                let rule =
+                    "Member must satisfy regular expression pattern: ^([\\p{L}\\p{Z}\\p{N}_.:/=@+\\-]*)$";
                 failed.push(failure(text, at, rule));
             }
         }
@@ -161,19 +162,7 @@ fn one(value: &Value, shape: &Shape, at: &str, failed: &mut Vec<String>) -> Resu
         Shape::List { of, min, max } => {
             let values = value.as_array().ok_or_else(|| wrong("a List"))?;
             let shown = format!("[{} values]", values.len());
-            if values.len() < *min {
-                failed.push(failure(
-                    &shown,
-                    at,
-                    &format!("Member must have length greater than or equal to {min}"),
-                ));
-            } else if values.len() > *max {
-                failed.push(failure(
-                    &shown,
-                    at,
-                    &format!("Member must have length less than or equal to {max}"),
-                ));
-            }
+            failed.extend(length(&shown, values.len(), (*min, *max), at));
             for (number, value) in values.iter().enumerate() {
                 one(value, of, &format!("{at}.{}.member", number + 1), failed)?;
             }
@@ -183,6 +172,23 @@ fn one(value: &Value, shape: &Shape, at: &str, failed: &mut Vec<String>) -> Resu
         }
     }
     Ok(())
+}
+
+fn length(value: &str, length: usize, (min, max): (usize, usize), at: &str) -> Option<String> {
+    let (bound, limit) = if length < min {
+        ("greater", min)
+    } else if length > max {
+        ("less", max)
+    } else {
+        return None;
+    };
+    Some(failure(value, at, &format!("Member must have length {bound} than or equal to {limit}")))
+}
+
+/// Letters, separators and numbers of every script, and some signs.
+fn is_of_tags(character: char) -> bool {
+    let is_separator = character.is_whitespace() && !character.is_control();
+    character.is_alphanumeric() || is_separator || "_.:/=@+-".contains(character)
 }
 
 fn failure(value: &str, at: &str, rule: &str) -> String {

@@ -1,7 +1,7 @@
 //! The structures that several operations take.
 
 use super::Member;
-use super::Shape::{self, Boolean, Integer, List, Number, OneOf, ProjectName, Structure, Text};
+use super::Shape::{self, Boolean, Integer, List, Number, OneOf, ProjectName, Structure, TagText, Text};
 
 /// Longer than anything that fits into a request.
 const ANY: usize = usize::MAX;
@@ -66,6 +66,7 @@ pub(super) const COMPUTE_TYPE: Shape = OneOf(&[
     "ATTRIBUTE_BASED_COMPUTE",
     "CUSTOM_INSTANCE_TYPE",
 ]);
+pub(super) const HOST_KERNEL: Shape = OneOf(&["LINUX_KERNEL_4", "LINUX_KERNEL_6", "LINUX_KERNEL_LATEST"]);
 pub(super) const PULL_CREDENTIALS: Shape = OneOf(&["CODEBUILD", "SERVICE_ROLE"]);
 pub(super) const SERVER_TYPE: Shape =
     OneOf(&["GITHUB", "BITBUCKET", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED"]);
@@ -158,10 +159,13 @@ pub(super) const ENVIRONMENT: Shape = Structure(&[
     may!("registryCredential", &REGISTRY_CREDENTIAL),
     may!("imagePullCredentialsType", &PULL_CREDENTIALS),
     may!("dockerServer", &DOCKER_SERVER),
-    may!("hostKernel", &TEXT),
+    may!("hostKernel", &HOST_KERNEL),
 ]);
 pub(super) const TAGS: Shape = List {
-    of: &Structure(&[may!("key", &Text { min: 1, max: 127 }), may!("value", &DESCRIPTION)]),
+    of: &Structure(&[
+        may!("key", &TagText { min: 1, max: 127 }),
+        may!("value", &TagText { min: 0, max: 255 }),
+    ]),
     min: 0,
     max: 50,
 };
@@ -244,9 +248,40 @@ pub(super) const SCOPE: Shape = Structure(&[
     may!("domain", &TEXT),
     must!("scope", &OneOf(&["GITHUB_ORGANIZATION", "GITHUB_GLOBAL", "GITLAB_GROUP"])),
 ]);
+const APPROVER: Shape = OneOf(&[
+    "GITHUB_READ",
+    "GITHUB_TRIAGE",
+    "GITHUB_WRITE",
+    "GITHUB_MAINTAIN",
+    "GITHUB_ADMIN",
+    "GITLAB_GUEST",
+    "GITLAB_PLANNER",
+    "GITLAB_REPORTER",
+    "GITLAB_DEVELOPER",
+    "GITLAB_MAINTAINER",
+    "GITLAB_OWNER",
+    "BITBUCKET_READ",
+    "BITBUCKET_WRITE",
+    "BITBUCKET_ADMIN",
+]);
 pub(super) const PULL_REQUEST_POLICY: Shape = Structure(&[
     must!("requiresCommentApproval", &OneOf(&["DISABLED", "ALL_PULL_REQUESTS", "FORK_PULL_REQUESTS"])),
-    may!("approverRoles", &List { of: &NAMED, min: 0, max: ANY }),
+    may!("approverRoles", &List { of: &APPROVER, min: 0, max: ANY }),
 ]);
 pub(super) const REPORT_STATUS: Shape =
     OneOf(&["GENERATING", "SUCCEEDED", "FAILED", "INCOMPLETE", "DELETING"]);
+pub(super) const SHARED_BY: Shape = OneOf(&["ARN", "MODIFIED_TIME"]);
+pub(super) const REPORT_EXPORT: Shape = Structure(&[
+    may!("exportConfigType", &OneOf(&["S3", "NO_EXPORT"])),
+    may!(
+        "s3Destination",
+        &Structure(&[
+            may!("bucket", &NAMED),
+            may!("bucketOwner", &TEXT),
+            may!("path", &TEXT),
+            may!("packaging", &OneOf(&["ZIP", "NONE"])),
+            may!("encryptionKey", &NAMED),
+            may!("encryptionDisabled", &FLAG),
+        ]),
+    ),
+]);

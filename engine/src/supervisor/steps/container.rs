@@ -154,6 +154,10 @@ impl Steps<'_> {
         self.job.containers += 1;
         let companion = format!("a{}", self.job.containers);
         let root = self.root_of(run).await?;
+        let context = match &root {
+            RootFs::Built { context, .. } => Some(context.clone()),
+            _ => None,
+        };
         // One whose end a dead supervisor has heard of is not made anew.
         if !self.session.is_answered(self.driver.upcoming_request_id()) {
             let wanted = Companion {
@@ -169,11 +173,17 @@ impl Steps<'_> {
             };
             let host = self.session.placement.clone();
             let placed = self.driver.accompany(&host, wanted).await;
-            ended_early(placed)?
-                .map_err(|why| Stop::Fault(format!("Failed to initialize container {}: {why}", run.image)))?;
-            if run.built_from.is_some() && !self.job.images.contains(&run.image) {
-                self.job.images.push(run.image.clone());
+            let placed = ended_early(placed)?;
+            if let Some(context) = &context {
+                // What cannot be removed goes with the build's record.
+                let _left = std::fs::remove_file(context);
             }
+            placed
+                .map_err(|why| Stop::Fault(format!("Failed to initialize container {}: {why}", run.image)))?;
+        }
+        // Also where a dead supervisor made it, or what comes next would be asked for under other numbers than it was.
+        if context.is_some() {
+            self.job.images.push(run.image.clone());
         }
         let order = Order::Run { companion: companion.clone(), process: self.process_of(run) };
         let order = serde_json::to_string(&order).map_err(|error| Stop::Fault(error.to_string()))?;
