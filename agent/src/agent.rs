@@ -18,6 +18,7 @@ use crate::carried;
 use crate::cgroup::Cgroup;
 use crate::control::Control;
 use crate::error::AgentError;
+use crate::files::{Remembered, Unpacked};
 use crate::layout::Layout;
 use crate::link::{Link, Message};
 use crate::log::Log;
@@ -46,6 +47,8 @@ struct Agent {
     orphan_seconds: Arc<AtomicU64>,
     /// Id of the running request.
     current: Arc<AtomicU64>,
+    /// The cache, as it was unpacked.
+    remembered: Option<Remembered>,
 }
 
 /// Runs the agent until it is told to finish, or orphaned.
@@ -83,7 +86,7 @@ pub(crate) fn run(layout: Layout, attempt: String) -> Result<Ending, AgentError>
     let (sender, messages) = channel();
     let orphan_seconds = Link::start(Arc::clone(&shared), sender)
         .map_err(AgentError::system("start the line to the supervisor"))?;
-    Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default() }.serve(&messages))
+    Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default(), remembered: None }.serve(&messages))
 }
 
 impl Agent {
@@ -187,8 +190,17 @@ impl Agent {
             Verb::OfferService { beyond_loopback } => service::offer(&shared, beyond_loopback)
                 .map(|address| Reply::Texts(vec![address.to_string()]))
                 .map_err(AgentError::system("listen for the local service")),
-            Verb::Unpack(order) => transfer::unpack(&shared, id, &order),
-            Verb::Collect(order) => transfer::collect(&shared, id, &order, &self.build()?.session()),
+            Verb::Unpack(order) => {
+                let Unpacked { files, bytes, remembered } = transfer::unpack(&shared, id, &order)?;
+                if !order.remember.is_empty() {
+                    self.remembered = remembered;
+                }
+                Ok(Reply::Unpacked { files, bytes })
+            }
+            Verb::Collect(order) => {
+                let session = self.build()?.session();
+                transfer::collect(&shared, id, &order, &session, self.remembered.as_ref())
+            }
             // Taken on the line's thread, or by `serve`.
             Verb::Stop(_) | Verb::Resume | Verb::Finish => Ok(Reply::Nothing),
         }

@@ -17,5 +17,5 @@ pub use error::ArchiveError;
 pub use layer::unpack_layer;
 pub use pack::{Sent, TarWriter};
 pub use place::{Limits, Options, Owner, Unpacked};
-pub use unpack::{unpack_tar, unpack_zip};
+pub use unpack::{unpack_tar, unpack_tar_telling, unpack_zip};
 pub use zip_time::zip_time;

@@ -164,6 +164,7 @@ impl Driver {
             packaging: Packaging::Tar,
             log: CollectLog::Quiet,
             search_seconds: 0,
+            unless_unchanged: false,
         };
         if let Some(bucket) = self.bucket_cache(&cache) {
             let Some(message) = self.save_into_bucket(session, &bucket, collect, key).await? else {
