@@ -86,7 +86,8 @@ pub(crate) fn run(layout: Layout, attempt: String) -> Result<Ending, AgentError>
     let (sender, messages) = channel();
     let orphan_seconds = Link::start(Arc::clone(&shared), sender)
         .map_err(AgentError::system("start the line to the supervisor"))?;
-    Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default(), remembered: None }.serve(&messages))
+    Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default(), remembered: None }
+        .serve(&messages))
 }
 
 impl Agent {

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use runspan_agent_protocol::{
-    Collect, Collected, End, HEADER, Kind, Purpose, Reply, Unpack, decode, parse_header, read_frame, write_frame,
-    write_json,
+    Collect, Collected, End, HEADER, Kind, Purpose, Reply, Unpack, decode, parse_header, read_frame,
+    write_frame, write_json,
 };
 
 use crate::error::AgentError;
@@ -26,11 +26,9 @@ const DIAL_RETRY: Duration = Duration::from_millis(100);
 pub(crate) fn unpack(shared: &Shared, request: u64, order: &Unpack) -> Result<Unpacked, AgentError> {
     loop {
         let cut = AtomicBool::new(false);
-        let result = Download::open(shared, request, &cut)
-            .map_err(blob("a download"))
-            .and_then(|download| {
-                files::unpack(download, order).map_err(|error| AgentError::Files(error.to_string()))
-            });
+        let result = Download::open(shared, request, &cut).map_err(blob("a download")).and_then(|download| {
+            files::unpack(download, order).map_err(|error| AgentError::Files(error.to_string()))
+        });
         if let Some(result) = settled(shared, request, &cut, result) {
             return result;
         }

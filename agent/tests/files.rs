@@ -59,7 +59,8 @@ struct Run {
 fn run(tree: &Tree, request: &Collect) -> Run {
     let mut log = Vec::new();
     let (collected, stream) =
-        collect(request, tree.path(), None, || Ok(Vec::new()), &mut |line| log.push(line.to_owned())).unwrap();
+        collect(request, tree.path(), None, || Ok(Vec::new()), &mut |line| log.push(line.to_owned()))
+            .unwrap();
     assert_eq!(collected.bytes, stream.as_ref().map_or(0, |stream| stream.len() as u64));
     Run { collected, stream, log }
 }
@@ -291,8 +292,12 @@ fn a_file_that_grows_or_vanishes_does_not_break_the_stream() {
     let (collected, sink) = collect(&request, tree.path(), None, open, &mut |_| {}).unwrap();
     assert_eq!(collected.warnings.len(), 1, "{:?}", collected.warnings);
     let out = tempfile::tempdir().unwrap();
-    let request =
-        Unpack { directory: out.path().to_str().unwrap().into(), absolute_names: false, owner: None, remember: Vec::new() };
+    let request = Unpack {
+        directory: out.path().to_str().unwrap().into(),
+        absolute_names: false,
+        owner: None,
+        remember: Vec::new(),
+    };
     assert_eq!(unpack(sink.unwrap().stream.as_slice(), &request).unwrap().files, 2);
 }
 
@@ -306,7 +311,8 @@ fn names_that_are_no_text_stay_apart() {
     let tar = run(&tree, &Collect { packaging: Packaging::Tar, ..request(&["*"]) }).stream.unwrap();
     let out = tempfile::tempdir().unwrap();
     let directory = out.path().to_str().unwrap().to_owned();
-    unpack(tar.as_slice(), &Unpack { directory, absolute_names: false, owner: None, remember: Vec::new() }).unwrap();
+    unpack(tar.as_slice(), &Unpack { directory, absolute_names: false, owner: None, remember: Vec::new() })
+        .unwrap();
     assert_eq!(fs::read(out.path().join(OsStr::from_bytes(b"caf\xe9"))).unwrap(), b"caf\xe9");
 }
 
@@ -326,7 +332,8 @@ fn an_owner_gets_everything_unpacked() {
     let out = tempfile::tempdir().unwrap();
     let directory = out.path().join("src").to_str().unwrap().to_owned();
     let owner = Some("nobody".to_owned());
-    unpack(stream.as_slice(), &Unpack { directory, absolute_names: false, owner, remember: Vec::new() }).unwrap();
+    unpack(stream.as_slice(), &Unpack { directory, absolute_names: false, owner, remember: Vec::new() })
+        .unwrap();
     for path in ["src", "src/a/b", "src/a/link"] {
         assert_eq!(fs::symlink_metadata(out.path().join(path)).unwrap().uid(), uid, "{path}");
     }

@@ -37,7 +37,9 @@ pub fn collect<W: Write>(
         shorten(&mut collected.warnings);
         return Ok((collected, None));
     }
-    if request.unless_unchanged && remembered.is_some_and(|remembered| remembered.holds(&request.files, &files)) {
+    if request.unless_unchanged
+        && remembered.is_some_and(|remembered| remembered.holds(&request.files, &files))
+    {
         collected.unchanged = true;
         return Ok((collected, None));
     }

@@ -76,7 +76,8 @@ fn digest(files: &[Named], before: Option<(i64, i64)>) -> Option<[u8; 32]> {
         let now = fs::symlink_metadata(&found.path).ok()?;
         let changed = (now.ctime(), now.ctime_nsec());
         if let Some(before) = before {
-            let settled = if changed.1 == 0 { (changed.0.saturating_add(COARSE_SECONDS), 0) } else { changed };
+            let settled =
+                if changed.1 == 0 { (changed.0.saturating_add(COARSE_SECONDS), 0) } else { changed };
             if settled >= before {
                 return None;
             }
@@ -84,7 +85,9 @@ fn digest(files: &[Named], before: Option<(i64, i64)>) -> Option<[u8; 32]> {
         let name = name.as_os_str().as_bytes();
         digest.update((name.len() as u64).to_le_bytes());
         digest.update(name);
-        for number in [now.dev(), now.ino(), now.size(), now.mode().into(), now.uid().into(), now.gid().into()] {
+        for number in
+            [now.dev(), now.ino(), now.size(), now.mode().into(), now.uid().into(), now.gid().into()]
+        {
             digest.update(number.to_le_bytes());
         }
         for number in [now.mtime(), now.mtime_nsec(), changed.0, changed.1] {
