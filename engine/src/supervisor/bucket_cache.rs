@@ -62,11 +62,17 @@ impl BucketCache {
         place: &Place,
         asked: Option<&str>,
     ) -> Result<Option<Found>, String> {
-        let Some(there) = self.store.head(place).await.map_err(said)? else { return Ok(None) };
-        if let Some(sum) = there.get(SUM)
-            && let Some(hit) = self.copy(sum, asked)
-        {
-            return Ok(Some(Found { hit, identity: Some(sum.clone()) }));
+        match self.store.head(place).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(there)) => {
+                if let Some(sum) = there.get(SUM)
+                    && let Some(hit) = self.copy(sum, asked)
+                {
+                    return Ok(Some(Found { hit, identity: Some(sum.clone()) }));
+                }
+            }
+            // Whoever asks for the object itself is told why not.
+            Err(_) => {}
         }
         let file = temporary(work_dir)?;
         let Some(there) = self.store.get(place, &file).await.map_err(said)? else { return Ok(None) };
