@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use runspan_agent_protocol::{Configure, Event, Reply, Request, Verb};
+use runspan_agent_protocol::{Configure, Event, Reply, Request, Verb, layout};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, set_child_subreaper, set_dumpable_behavior, umask};
 
@@ -25,10 +25,12 @@ use crate::log::Log;
 use crate::processes::Processes;
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::{credentials, files, helpers, phase, service, signals, steps, terminal, transfer};
+use crate::{clearing, credentials, files, helpers, phase, service, signals, steps, terminal, transfer};
 
 /// How long the end of the spool may take to be acknowledged.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
+/// How long removing the build's files may take; whoever waits for our end waits a little longer.
+const CLEAR_TIME: Duration = Duration::from_secs(3);
 
 /// How an agent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ impl Agent {
             match messages.recv() {
                 Ok(Message::Request(Request { id, verb: Verb::Finish })) => {
                     self.end_processes();
+                    self.clear();
                     self.done(id, Ok(Reply::Nothing));
                     self.shared.spool.flush(FLUSH_TIME);
                     return Ending::Finished;
@@ -133,6 +136,13 @@ impl Agent {
         self.shared.processes.kill_all();
         self.shared.capture.drain(&self.shared.log);
         self.shared.log.end_output();
+    }
+
+    /// Removes the build's files where they go anyway: with a container, whose first process we are.
+    fn clear(&self) {
+        if rustix::process::getpid().is_init() {
+            clearing::empty(&self.shared.layout.place(layout::SHARED), Instant::now() + CLEAR_TIME);
+        }
     }
 
     fn carry_out(&mut self, id: u64, verb: Verb) -> Result<Reply, AgentError> {
