@@ -1,9 +1,12 @@
 //! Artifacts of builds of a batch, and of the batch.
 
+use std::fs;
+
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::{bucket, keys, run};
-use crate::harness::{aws, home};
+use crate::harness::{BUILD_LIMIT, aws, home, wait_until};
 
 #[test]
 fn builds_of_a_batch_hand_on_what_goes_into_a_bucket() {
@@ -85,4 +88,41 @@ artifacts: { files: [one, two] }
     assert_eq!(stored["Body"], json!({ "zip": { "one": "one\n", "two": "two\n" } }));
     aws.serve(home.runspan(["builds", "deliver"]), "late").finish().exited(0);
     assert_eq!(keys(aws, "late-artifacts").len(), 3);
+}
+
+#[test]
+fn a_batch_that_is_stopped_while_it_combines_leaves_no_artifact() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "stopped-artifacts");
+    let buildspec = r#"
+version: 0.2
+batch: { build-list: [{ identifier: one }, { identifier: two }] }
+phases: { build: { commands: ["echo $CODEBUILD_BATCH_BUILD_IDENTIFIER > $CODEBUILD_BATCH_BUILD_IDENTIFIER"] } }
+artifacts: { files: [one, two] }
+"#;
+    let project = json!({
+        "name": "stopped",
+        "artifacts": { "type": "S3", "location": "stopped-artifacts", "packaging": "ZIP", "namespaceType": "BUILD_ID", "name": "all.zip" },
+        "buildBatchConfig": { "combineArtifacts": true },
+    });
+    // The builds' own artifacts arrive; that of the batch is on its way for ever.
+    aws.faults("stopped", json!([{ "action": "s3:PutObject", "answer": "hold", "after": 2 }]));
+    let running = run(&home, aws, "stopped", buildspec, &project).start();
+    wait_until("the batch combines", BUILD_LIMIT, || (aws.requests("stopped") == 3).then_some(()));
+    running.signal(Signal::INT);
+    running.finish().exited(130);
+    aws.faults("stopped", json!([]));
+    let builds = home.builds();
+    let expected: Vec<_> = builds.iter().map(|build| format!("{build}/all.zip")).collect();
+    let mut found = keys(aws, "stopped-artifacts");
+    found.sort_by_key(|key| expected.iter().position(|other| other == key));
+    assert_eq!(found, expected);
+    let batches: Vec<_> = fs::read_dir(home.state().join("batches")).unwrap().flatten().collect();
+    let batch = batches[0].file_name().into_string().unwrap();
+    home.runspan(["builds", "show", &batch]).finish().exited(0).printed(&["STOPPED"]);
+    // Nor is there anything left to be delivered.
+    aws.serve(home.runspan(["builds", "deliver"]), "stopped").finish().exited(0);
+    assert_eq!(keys(aws, "stopped-artifacts").len(), 2);
+    assert!(!batches[0].path().join("artifacts").exists(), "what was combined is gone");
+    home.assert_nothing_left();
 }
