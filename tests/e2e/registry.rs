@@ -52,7 +52,7 @@ fn an_image_is_pulled_with_the_projects_login() {
     let message = refused(&home, build(None));
     assert!(message.contains("give the project a registryCredential"), "{message}");
     let message = refused(&home, build(Some("registry/bad")));
-    assert!(message.contains("login"), "{message}");
+    assert!(message.contains("refuses the login"), "{message}");
     build(Some("registry/good")).exited(0).printed(&["it runs\n"]);
     docker(&["rmi", &image]);
     home.assert_nothing_left();
