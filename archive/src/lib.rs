@@ -4,12 +4,14 @@
 //! is read: see [`TarWriter`].
 
 mod beneath;
+mod dress;
 mod error;
 mod headers;
 mod layer;
 mod pack;
 mod place;
 mod unpack;
+mod writer;
 mod zip_time;
 
 pub use beneath::Beneath;

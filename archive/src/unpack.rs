@@ -5,8 +5,9 @@ use std::path::Path;
 
 use tar::{Entry, EntryType, Header};
 
+use crate::dress::Attributes;
 use crate::headers::Headers;
-use crate::place::{Attributes, Place};
+use crate::place::Place;
 use crate::zip_time::to_unix;
 use crate::{ArchiveError, Options, Unpacked};
 

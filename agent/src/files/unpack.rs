@@ -34,8 +34,13 @@ pub fn unpack(reader: impl Read, request: &Unpack) -> Result<Unpacked, FilesErro
         None if request.absolute_names => Owner::Archive,
         None => Owner::Unpacker,
     };
-    let options =
-        Options { absolute_names: request.absolute_names, owner, mode_mask: 0o7777, ..Options::default() };
+    let options = Options {
+        absolute_names: request.absolute_names,
+        owner,
+        mode_mask: 0o7777,
+        beside: true,
+        ..Options::default()
+    };
     let directory = PathBuf::from(&request.directory);
     let mut names = Names::default();
     let unpacked = unpack_tar_telling(reader, &directory, options, &mut |name| names.add(name))
