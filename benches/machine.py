@@ -85,9 +85,9 @@ class Builds:
         (directory / "buildspec.yml").write_text(text)
         return directory
 
-    def run(self, source, image, *arguments, executor="docker", **options):
+    def run(self, source, image, *arguments, executor="docker", env=None, **options):
         command = [PROGRAM, "run", source, "--executor", executor, "--image", image, *arguments]
-        return process(command, env=self.env, **options)
+        return process(command, env={**self.env, **(env or {})}, **options)
 
     def events(self, source, image, *arguments):
         """Runs a build for its events, without its log."""

@@ -1,12 +1,10 @@
 """The measurements: each gives the rows of the table that it can speak for."""
 
-import json
 import os
 import shutil
-import subprocess
 import time
-from pathlib import Path
 
+import aws
 from api import api
 from github import github, many
 from machine import (BUSYBOX, DEBIAN, NAME, PROGRAM, ROOT, Failed, busy_seconds, command_seconds, docker, median,
@@ -220,50 +218,6 @@ def artifact(builds, rounds):
               "not slower", mine <= theirs)
 
 
-def upload(builds, rounds):
-    """An artifact of one large file, and one of many small ones, into a bucket of moto's on this machine."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    python = cache / "runspan-tests/aws/bin/python"
-    if not python.exists() or shutil.which("aws") is None:
-        raise Failed("moto of `. tests/services && services_aws` and AWS's own command line are needed")
-    # The server, not the program, sets the pace: more of it would say nothing more.
-    trees = {"256 MiB in one file": (1, 256 * MIB), "1,000 files of 2 KiB": (1000, 2048)}
-    server = subprocess.Popen([python, ROOT / "tests/e2e/aws/server.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    port = int(server.stdout.readline())
-    for name, value in {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "benches",
-                        "AWS_SECRET_ACCESS_KEY": "benches", "AWS_DEFAULT_REGION": "us-east-1"}.items():
-        os.environ[name] = value
-    try:
-        process(["aws", "s3", "mb", "s3://benches"])
-        for what, (files, size) in trees.items():
-            yield from uploaded(builds, rounds, what, files, size)
-    finally:
-        server.stdin.close()
-        server.wait()
-
-
-def uploaded(builds, rounds, what, files, size):
-    source = builds.source(f"upload-{files}", buildspec("true", rest="artifacts:\n  files: ['tree/*']\n"))
-    tree = source / "tree"
-    tree.mkdir()
-    for number in range(files):
-        (tree / str(number)).write_bytes(os.urandom(size))
-    settings = {"type": "S3", "location": "benches", "name": f"ours-{files}", "encryptionDisabled": True}
-    project = builds.home / f"upload-{files}.json"
-    project.write_text(json.dumps({"name": "benches", "artifacts": settings}))
-    ours, theirs = [], []
-    for _ in range(rounds):
-        events = builds.events(source, BUSYBOX, "--project", project)
-        ours.append(phase_seconds(events, "UPLOAD_ARTIFACTS"))
-        theirs.append(process(["aws", "s3", "sync", "--quiet", tree, f"s3://benches/theirs-{files}"]).whole)
-        process(["aws", "s3", "rm", "--quiet", "--recursive", "s3://benches"])
-    peak = builds.run(source, BUSYBOX, "--quiet", "--project", project, peak=True).peak_kib / 1024
-    mine, peer = median(ours), median(theirs)
-    yield Row(f"artifact of {what}, collected and uploaded", mine, "`aws s3 sync`", peer, "s", "<= 1.1 times",
-              mine <= 1.1 * peer)
-    yield Row("peak memory of that", peak, "its limit", 128, "MiB", "<= 128 MiB", peak <= 128)
-
-
 def check(builds, rounds):
     """10,000 buildspecs checked."""
     found = sorted(path for folder in ("examples", "tests") for path in (ROOT / folder).rglob("*.yml")
@@ -319,7 +273,9 @@ ALL = {
     "log": (log, 3),
     "memory": (memory, 1),
     "artifact": (artifact, 3),
-    "upload": (upload, 1),
+    "upload": (lambda builds, rounds: aws.upload(Row, builds, rounds), 3),
+    "cache": (lambda builds, rounds: aws.cache(Row, builds, rounds), 5),
+    "sinks": (lambda builds, rounds: aws.sinks(Row, builds, rounds), 15),
     "check": (check, 5),
     "translate": (translate, 5),
     "github": (lambda _, rounds: github(Row, rounds), 15),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use runspan_agent_protocol::{Configure, Event, Reply, Request, Verb};
+use runspan_agent_protocol::{Configure, Event, Reply, Request, Verb, layout};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, set_child_subreaper, set_dumpable_behavior, umask};
 
@@ -18,16 +18,19 @@ use crate::carried;
 use crate::cgroup::Cgroup;
 use crate::control::Control;
 use crate::error::AgentError;
+use crate::files::{Remembered, Unpacked};
 use crate::layout::Layout;
 use crate::link::{Link, Message};
 use crate::log::Log;
 use crate::processes::Processes;
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::{credentials, files, helpers, phase, service, signals, steps, terminal, transfer};
+use crate::{clearing, credentials, files, helpers, phase, service, signals, steps, terminal, transfer};
 
 /// How long the end of the spool may take to be acknowledged.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
+/// How long removing the build's files may take; whoever waits for our end waits a little longer.
+const CLEAR_TIME: Duration = Duration::from_secs(3);
 
 /// How an agent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ struct Agent {
     orphan_seconds: Arc<AtomicU64>,
     /// Id of the running request.
     current: Arc<AtomicU64>,
+    /// The cache, as it was unpacked.
+    remembered: Option<Remembered>,
 }
 
 /// Runs the agent until it is told to finish, or orphaned.
@@ -85,7 +90,8 @@ pub(crate) fn run(layout: Layout, attempt: String) -> Result<Ending, AgentError>
         .map_err(AgentError::system("start the line to the supervisor"))?;
     // While the line is made; what cannot be done is said when the build is configured.
     let _said_later = helpers::install(&shared.layout);
-    Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default() }.serve(&messages))
+    Ok(Agent { shared, build: None, orphan_seconds, current: Arc::default(), remembered: None }
+        .serve(&messages))
 }
 
 impl Agent {
@@ -94,6 +100,7 @@ impl Agent {
             match messages.recv() {
                 Ok(Message::Request(Request { id, verb: Verb::Finish })) => {
                     self.end_processes();
+                    self.clear();
                     self.done(id, Ok(Reply::Nothing));
                     self.shared.spool.flush(FLUSH_TIME);
                     return Ending::Finished;
@@ -131,6 +138,13 @@ impl Agent {
         self.shared.processes.kill_all();
         self.shared.capture.drain(&self.shared.log);
         self.shared.log.end_output();
+    }
+
+    /// Removes the build's files where they go anyway: with a container, whose first process we are.
+    fn clear(&self) {
+        if rustix::process::getpid().is_init() {
+            clearing::empty(&self.shared.layout.place(layout::SHARED), Instant::now() + CLEAR_TIME);
+        }
     }
 
     fn carry_out(&mut self, id: u64, verb: Verb) -> Result<Reply, AgentError> {
@@ -189,8 +203,17 @@ impl Agent {
             Verb::OfferService { beyond_loopback } => service::offer(&shared, beyond_loopback)
                 .map(|address| Reply::Texts(vec![address.to_string()]))
                 .map_err(AgentError::system("listen for the local service")),
-            Verb::Unpack(order) => transfer::unpack(&shared, id, &order),
-            Verb::Collect(order) => transfer::collect(&shared, id, &order, &self.build()?.session()),
+            Verb::Unpack(order) => {
+                let Unpacked { files, bytes, remembered } = transfer::unpack(&shared, id, &order)?;
+                if !order.remember.is_empty() {
+                    self.remembered = remembered;
+                }
+                Ok(Reply::Unpacked { files, bytes })
+            }
+            Verb::Collect(order) => {
+                let session = self.build()?.session();
+                transfer::collect(&shared, id, &order, &session, self.remembered.as_ref())
+            }
             // Taken on the line's thread, or by `serve`.
             Verb::Stop(_) | Verb::Resume | Verb::Finish => Ok(Reply::Nothing),
         }

@@ -12,6 +12,7 @@ mod build;
 mod capture;
 mod carried;
 mod cgroup;
+mod clearing;
 mod clock;
 mod companion;
 mod control;

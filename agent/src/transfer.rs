@@ -1,31 +1,34 @@
 //! Blobs: files into the container and out of it, each over a connection of its own.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use runspan_agent_protocol::{
-    Collect, Collected, End, Kind, Purpose, Reply, Unpack, decode, read_frame, write_frame, write_json,
+    Collect, Collected, End, HEADER, Kind, Purpose, Reply, Unpack, decode, parse_header, read_frame,
+    write_frame, write_json,
 };
 
 use crate::error::AgentError;
-use crate::files;
+use crate::files::{self, Remembered, Unpacked};
 use crate::link::dial;
 use crate::shared::{Session, Shared};
 
 /// Bytes of a blob in one frame.
 const PIECE: usize = 256 << 10;
+/// Larger reads of a blob go past the buffer.
+const AHEAD: usize = 32 << 10;
 const DIAL_RETRY: Duration = Duration::from_millis(100);
 
 /// Carries out [`runspan_agent_protocol::Verb::Unpack`]; anew when the supervisor dies meanwhile and another comes.
-pub(crate) fn unpack(shared: &Shared, request: u64, order: &Unpack) -> Result<Reply, AgentError> {
+pub(crate) fn unpack(shared: &Shared, request: u64, order: &Unpack) -> Result<Unpacked, AgentError> {
     loop {
         let cut = AtomicBool::new(false);
-        let result = Download::open(shared, request, &cut)
-            .map_err(blob("a download"))
-            .and_then(|mut download| unpack_from(&mut download, order));
+        let result = Download::open(shared, request, &cut).map_err(blob("a download")).and_then(|download| {
+            files::unpack(download, order).map_err(|error| AgentError::Files(error.to_string()))
+        });
         if let Some(result) = settled(shared, request, &cut, result) {
             return result;
         }
@@ -38,6 +41,7 @@ pub(crate) fn collect(
     request: u64,
     order: &Collect,
     session: &Session,
+    remembered: Option<&Remembered>,
 ) -> Result<Reply, AgentError> {
     let mut is_first = true;
     loop {
@@ -48,7 +52,7 @@ pub(crate) fn collect(
                 shared.log.line(line);
             }
         };
-        let result = collect_into(open, order, session, &mut log).map(Reply::Collected);
+        let result = collect_into(open, order, session, remembered, &mut log).map(Reply::Collected);
         if let Some(result) = settled(shared, request, &cut, result) {
             return result;
         }
@@ -57,12 +61,12 @@ pub(crate) fn collect(
 }
 
 /// What came of a transfer; nothing when the line was cut, so that it is to be made again.
-fn settled(
+fn settled<T>(
     shared: &Shared,
     request: u64,
     cut: &AtomicBool,
-    result: Result<Reply, AgentError>,
-) -> Option<Result<Reply, AgentError>> {
+    result: Result<T, AgentError>,
+) -> Option<Result<T, AgentError>> {
     shared.control.clear_transfer();
     if let Some(reason) = shared.control.ended(request) {
         return Some(Err(AgentError::Ended(reason)));
@@ -74,19 +78,14 @@ fn settled(
     Some(result)
 }
 
-fn unpack_from(download: &mut impl Read, order: &Unpack) -> Result<Reply, AgentError> {
-    let (files, bytes) =
-        files::unpack(download, order).map_err(|error| AgentError::Files(error.to_string()))?;
-    Ok(Reply::Unpacked { files, bytes })
-}
-
 fn collect_into<'a>(
     open: impl FnOnce() -> io::Result<Upload<'a>>,
     order: &Collect,
     session: &Session,
+    remembered: Option<&Remembered>,
     log: &mut dyn FnMut(&str),
 ) -> Result<Collected, AgentError> {
-    let (collected, upload) = files::collect(order, &session.source_dir, open, log)
+    let (collected, upload) = files::collect(order, &session.source_dir, remembered, open, log)
         .map_err(|error| AgentError::Files(error.to_string()))?;
     if let Some(upload) = upload {
         upload.end(&End::Complete).map_err(blob("an upload"))?;
@@ -112,9 +111,9 @@ fn dial_patiently(shared: &Shared, request: u64, purpose: impl Fn() -> Purpose) 
 /// A blob from the supervisor; its end is the supervisor's word that it is whole.
 #[derive(Debug)]
 struct Download<'a> {
-    stream: UnixStream,
-    piece: Vec<u8>,
-    read: usize,
+    from: BufReader<UnixStream>,
+    /// Bytes of the piece that were not read yet.
+    left: usize,
     ended: bool,
     /// Whether the line broke.
     cut: &'a AtomicBool,
@@ -124,36 +123,56 @@ impl<'a> Download<'a> {
     fn open(shared: &Shared, request: u64, cut: &'a AtomicBool) -> io::Result<Self> {
         let stream = dial_patiently(shared, request, || Purpose::Download { request })?;
         shared.control.set_transfer(request, stream.try_clone()?);
-        Ok(Self { stream, piece: Vec::new(), read: 0, ended: false, cut })
+        Ok(Self { from: BufReader::with_capacity(AHEAD, stream), left: 0, ended: false, cut })
     }
 
-    /// The next frame.
-    fn next(&mut self) -> io::Result<Kind> {
-        let next = read_frame(&mut self.stream, &mut self.piece)
-            .and_then(|kind| kind.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
-        self.cut.fetch_or(next.is_err(), Ordering::Relaxed);
-        next
+    /// Begins the next piece, or sees the end.
+    fn next(&mut self) -> io::Result<()> {
+        let mut header = [0; HEADER];
+        self.from.read_exact(&mut header)?;
+        let (kind, length) = parse_header(header)?;
+        match kind {
+            Kind::Data => self.left = length,
+            Kind::End => {
+                let mut payload = vec![0; length];
+                self.from.read_exact(&mut payload)?;
+                match decode(&payload)? {
+                    End::Complete => self.ended = true,
+                    End::Failed(reason) => return Err(io::Error::other(reason)),
+                    End::Exited(_) => return Err(io::ErrorKind::InvalidData.into()),
+                }
+            }
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        Ok(())
+    }
+
+    /// Notes an error of the line itself.
+    fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        let said = [io::ErrorKind::Other, io::ErrorKind::InvalidData];
+        let cut = result.as_ref().is_err_and(|error| !said.contains(&error.kind()));
+        self.cut.fetch_or(cut, Ordering::Relaxed);
+        result
     }
 }
 
 impl Read for Download<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        while self.read == self.piece.len() && !self.ended {
-            self.read = 0;
-            match self.next()? {
-                Kind::Data => {}
-                Kind::End => match decode(&std::mem::take(&mut self.piece))? {
-                    End::Complete => self.ended = true,
-                    End::Failed(reason) => return Err(io::Error::other(reason)),
-                    End::Exited(_) => return Err(io::ErrorKind::InvalidData.into()),
-                },
-                _ => return Err(io::ErrorKind::InvalidData.into()),
-            }
+        while self.left == 0 && !self.ended {
+            let next = self.next();
+            self.noted(next)?;
         }
-        let length = to.len().min(self.piece.len() - self.read);
-        to[..length].copy_from_slice(&self.piece[self.read..self.read + length]);
-        self.read += length;
-        Ok(length)
+        let most = to.len().min(self.left);
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.from.read(&mut to[..most]).and_then(|read| match read {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        });
+        let read = self.noted(read)?;
+        self.left -= read;
+        Ok(read)
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use runspan_agent::files::{FilesError, collect, unpack};
+use runspan_agent::files::{FilesError, Remembered, collect, unpack};
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Unpack};
 
 struct Tree(tempfile::TempDir);
@@ -46,6 +46,7 @@ fn request(files: &[&str]) -> Collect {
         packaging: Packaging::Zip,
         log: CollectLog::Artifacts,
         search_seconds: 0,
+        unless_unchanged: false,
     }
 }
 
@@ -58,7 +59,8 @@ struct Run {
 fn run(tree: &Tree, request: &Collect) -> Run {
     let mut log = Vec::new();
     let (collected, stream) =
-        collect(request, tree.path(), || Ok(Vec::new()), &mut |line| log.push(line.to_owned())).unwrap();
+        collect(request, tree.path(), None, || Ok(Vec::new()), &mut |line| log.push(line.to_owned()))
+            .unwrap();
     assert_eq!(collected.bytes, stream.as_ref().map_or(0, |stream| stream.len() as u64));
     Run { collected, stream, log }
 }
@@ -109,7 +111,7 @@ fn nothing_found_opens_no_stream() {
         Ok(Vec::new())
     };
     let (collected, stream) =
-        collect(&request(&["imagedefinitions.json", "none/*"]), tree.path(), open, &mut |line| {
+        collect(&request(&["imagedefinitions.json", "none/*"]), tree.path(), None, open, &mut |line| {
             log.push(line.to_owned());
         })
         .unwrap();
@@ -248,9 +250,9 @@ fn caches_come_back_as_they_were() {
         directory: other_source.path().to_str().unwrap().to_owned(),
         absolute_names: true,
         owner: None,
+        remember: Vec::new(),
     };
-    let (files, _) = unpack(stream.as_slice(), &unpack_request).unwrap();
-    assert_eq!(files, 5);
+    assert_eq!(unpack(stream.as_slice(), &unpack_request).unwrap().files, 5);
     assert_eq!(fs::read_to_string(home.path().join("m2/repo/a.jar")).unwrap(), "m2/repo/a.jar");
     assert!(home.path().join("m2/empty").is_dir());
     assert_eq!(modes(&home.path().join(&long)), before);
@@ -258,7 +260,7 @@ fn caches_come_back_as_they_were() {
     assert_eq!(fs::read_link(tool).unwrap(), Path::new("real"));
     assert!(!other_source.path().join("unrelated").exists());
     // A second time over what is there now.
-    assert_eq!(unpack(stream.as_slice(), &unpack_request).unwrap().0, 5);
+    assert_eq!(unpack(stream.as_slice(), &unpack_request).unwrap().files, 5);
 }
 
 #[test]
@@ -287,12 +289,16 @@ fn a_file_that_grows_or_vanishes_does_not_break_the_stream() {
     tree.file("b", &"y".repeat(2 << 20));
     let request = Collect { packaging: Packaging::Tar, ..request(&["**/*"]) };
     let open = || Ok(Meddler { stream: Vec::new(), tree: tree.path().to_owned(), done: false });
-    let (collected, sink) = collect(&request, tree.path(), open, &mut |_| {}).unwrap();
+    let (collected, sink) = collect(&request, tree.path(), None, open, &mut |_| {}).unwrap();
     assert_eq!(collected.warnings.len(), 1, "{:?}", collected.warnings);
     let out = tempfile::tempdir().unwrap();
-    let request =
-        Unpack { directory: out.path().to_str().unwrap().into(), absolute_names: false, owner: None };
-    assert_eq!(unpack(sink.unwrap().stream.as_slice(), &request).unwrap().0, 2);
+    let request = Unpack {
+        directory: out.path().to_str().unwrap().into(),
+        absolute_names: false,
+        owner: None,
+        remember: Vec::new(),
+    };
+    assert_eq!(unpack(sink.unwrap().stream.as_slice(), &request).unwrap().files, 2);
 }
 
 #[test]
@@ -305,7 +311,8 @@ fn names_that_are_no_text_stay_apart() {
     let tar = run(&tree, &Collect { packaging: Packaging::Tar, ..request(&["*"]) }).stream.unwrap();
     let out = tempfile::tempdir().unwrap();
     let directory = out.path().to_str().unwrap().to_owned();
-    unpack(tar.as_slice(), &Unpack { directory, absolute_names: false, owner: None }).unwrap();
+    unpack(tar.as_slice(), &Unpack { directory, absolute_names: false, owner: None, remember: Vec::new() })
+        .unwrap();
     assert_eq!(fs::read(out.path().join(OsStr::from_bytes(b"caf\xe9"))).unwrap(), b"caf\xe9");
 }
 
@@ -325,7 +332,8 @@ fn an_owner_gets_everything_unpacked() {
     let out = tempfile::tempdir().unwrap();
     let directory = out.path().join("src").to_str().unwrap().to_owned();
     let owner = Some("nobody".to_owned());
-    unpack(stream.as_slice(), &Unpack { directory, absolute_names: false, owner }).unwrap();
+    unpack(stream.as_slice(), &Unpack { directory, absolute_names: false, owner, remember: Vec::new() })
+        .unwrap();
     for path in ["src", "src/a/b", "src/a/link"] {
         assert_eq!(fs::symlink_metadata(out.path().join(path)).unwrap().uid(), uid, "{path}");
     }
@@ -348,7 +356,79 @@ fn a_broken_sink_is_an_error_not_a_hang() {
     }
     for packaging in [Packaging::Zip, Packaging::Tar] {
         let request = Collect { packaging, ..request(&["**/*"]) };
-        let result = collect(&request, tree.path(), || Ok(Broken), &mut |_| {});
+        let result = collect(&request, tree.path(), None, || Ok(Broken), &mut |_| {});
         assert!(matches!(result, Err(FilesError::Send(_))));
     }
+}
+
+#[test]
+fn unpacked_files_are_sent_again_only_when_one_was_touched() {
+    let made = Tree::new(&["kept/a", "kept/deep/b"]);
+    symlink("a", made.path().join("kept/link")).unwrap();
+    let mut order = Collect {
+        keep_symlinks: true,
+        absolute_names: true,
+        packaging: Packaging::Tar,
+        unless_unchanged: true,
+        ..request(&["kept/**/*"])
+    };
+    let stream = run(&made, &order).stream.unwrap();
+    let tree = Tree::new(&["beside"]);
+    let directory = tree.path().to_str().unwrap().to_owned();
+    let unpacking = Unpack { directory, absolute_names: true, owner: None, remember: order.files.clone() };
+    let unpacked = || unpack(stream.as_slice(), &unpacking).unwrap().remembered;
+    let is_unchanged = |order: &Collect, remembered: Option<&Remembered>| {
+        let (collected, stream) =
+            collect(order, tree.path(), remembered, || Ok(Vec::new()), &mut |_| {}).unwrap();
+        assert_eq!(collected.unchanged, stream.is_none());
+        collected.unchanged
+    };
+    let remembered = unpacked();
+    assert!(remembered.is_some());
+    assert!(is_unchanged(&order, remembered.as_ref()));
+    tree.file("beside", "changed");
+    assert!(is_unchanged(&order, remembered.as_ref()), "what is beside it is not looked at");
+    assert!(!is_unchanged(&order, None));
+    order.files = vec!["kept/deep/**/*".into()];
+    assert!(!is_unchanged(&order, remembered.as_ref()), "other globs");
+    order.files = unpacking.remember.clone();
+    order.unless_unchanged = false;
+    assert!(!is_unchanged(&order, remembered.as_ref()), "nobody asked");
+    order.unless_unchanged = true;
+
+    let a = tree.path().join("kept/a");
+    let as_before = fs::metadata(&a).unwrap().modified().unwrap();
+    let same_size_and_time = || {
+        fs::write(&a, "kept/z").unwrap();
+        fs::File::open(&a).unwrap().set_modified(as_before).unwrap();
+    };
+    let replaced = || {
+        fs::copy(&a, tree.path().join("other")).unwrap();
+        fs::File::open(tree.path().join("other")).unwrap().set_modified(as_before).unwrap();
+        fs::rename(tree.path().join("other"), &a).unwrap();
+    };
+    let touches: [(&str, &dyn Fn()); 7] = [
+        ("content of the same size, and its time put back", &same_size_and_time),
+        ("a copy in its place, and its time put back", &replaced),
+        ("a mode", &|| fs::set_permissions(&a, fs::Permissions::from_mode(0o600)).unwrap()),
+        ("one more", &|| drop(tree.file("kept/deep/c", ""))),
+        ("one less", &|| fs::remove_file(tree.path().join("kept/deep/b")).unwrap()),
+        ("a directory", &|| fs::create_dir(tree.path().join("kept/empty")).unwrap()),
+        ("another link", &|| {
+            fs::remove_file(tree.path().join("kept/link")).unwrap();
+            symlink("b", tree.path().join("kept/link")).unwrap();
+        }),
+    ];
+    for (what, touch) in touches {
+        fs::remove_dir_all(tree.path().join("kept")).unwrap();
+        let remembered = unpacked();
+        assert!(is_unchanged(&order, remembered.as_ref()), "before {what}");
+        touch();
+        assert!(!is_unchanged(&order, remembered.as_ref()), "{what}");
+    }
+
+    // What was there before is no part of the archive.
+    fs::remove_dir_all(tree.path().join("kept")).unwrap();
+    tree.file("kept/older", "");
+    assert!(unpacked().is_none());
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use tar::{Entry, EntryType};
 
+use crate::dress::Attributes;
 use crate::headers::Headers;
-use crate::place::{Attributes, Place};
+use crate::place::Place;
 use crate::unpack::{attributes, broken, drain, link_target};
 use crate::{ArchiveError, Limits, Options, Owner, Unpacked};
 

@@ -4,12 +4,14 @@
 //! is read: see [`TarWriter`].
 
 mod beneath;
+mod dress;
 mod error;
 mod headers;
 mod layer;
 mod pack;
 mod place;
 mod unpack;
+mod writer;
 mod zip_time;
 
 pub use beneath::Beneath;
@@ -17,5 +19,5 @@ pub use error::ArchiveError;
 pub use layer::unpack_layer;
 pub use pack::{Sent, TarWriter};
 pub use place::{Limits, Options, Owner, Unpacked};
-pub use unpack::{unpack_tar, unpack_zip};
+pub use unpack::{unpack_tar, unpack_tar_telling, unpack_zip};
 pub use zip_time::zip_time;

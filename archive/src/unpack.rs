@@ -5,8 +5,9 @@ use std::path::Path;
 
 use tar::{Entry, EntryType, Header};
 
+use crate::dress::Attributes;
 use crate::headers::Headers;
-use crate::place::{Attributes, Place};
+use crate::place::Place;
 use crate::zip_time::to_unix;
 use crate::{ArchiveError, Options, Unpacked};
 
@@ -18,6 +19,19 @@ use crate::{ArchiveError, Options, Unpacked};
 /// # Errors
 /// [`ArchiveError`]; what was unpacked before stays.
 pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Result<Unpacked, ArchiveError> {
+    unpack_tar_telling(reader, directory, options, &mut |_| {})
+}
+
+/// [`unpack_tar`], telling the name of each entry in the order of the stream.
+///
+/// # Errors
+/// As [`unpack_tar`].
+pub fn unpack_tar_telling(
+    reader: impl Read,
+    directory: &Path,
+    options: Options,
+    tell: &mut dyn FnMut(&[u8]),
+) -> Result<Unpacked, ArchiveError> {
     let mut place = Place::new(directory, options)?;
     let (headers, reader) = Headers::new(reader);
     let mut archive = tar::Archive::new(reader);
@@ -27,6 +41,7 @@ pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Resu
         let name = entry.path_bytes().into_owned();
         let attributes = attributes(entry.header())?;
         let link = || link_target(&entry, &name);
+        tell(&name);
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 // Old archives mark directories by a slash only.

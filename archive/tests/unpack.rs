@@ -275,3 +275,40 @@ proptest! {
         assert_untouched(outside.path());
     }
 }
+
+#[test]
+fn files_written_beside_are_the_same_files() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut tar = TarWriter::new(Vec::new());
+    let sizes = [0, 1, 256 << 10, (256 << 10) + 1, (1 << 20) + 7];
+    for number in 0..60 {
+        let path = from.path().join(format!("f{number}"));
+        let bytes: Vec<u8> = (0..sizes[number % 5]).map(|byte| (byte * 31 + number) as u8).collect();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400 + number as u32 % 8)).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        let mut file = fs::File::open(&path).unwrap();
+        // The second of a name is the one that stays.
+        let name = format!("f{}", number % 50);
+        tar.file(Path::new(&name), &metadata, &mut file).unwrap();
+    }
+    let tar = tar.finish().unwrap();
+    let beside = Options { beside: true, ..Options::default() };
+    unpack_tar(tar.as_slice(), to.path(), beside).unwrap();
+    for number in 0..50 {
+        let source = from.path().join(format!("f{}", if number < 10 { number + 50 } else { number }));
+        let made = to.path().join(format!("f{number}"));
+        assert!(fs::read(&source).unwrap() == fs::read(&made).unwrap(), "{number}");
+        let of = |path: &Path| fs::metadata(path).map(|found| (found.mode(), found.mtime())).unwrap();
+        assert_eq!(of(&source), of(&made), "{number}");
+    }
+
+    // Neither what breaks the stream nor what is too much is waited for in vain, and what came before stays.
+    let other = tempfile::tempdir().unwrap();
+    let cut = unpack_tar(&tar[..tar.len() / 3], other.path(), beside);
+    assert!(cut.is_err(), "{cut:?}");
+    assert!(other.path().join("f3").exists());
+    let limits = Limits { bytes: 2 << 20, ..Limits::default() };
+    let error = unpack_tar(tar.as_slice(), other.path(), Options { limits, ..beside }).unwrap_err();
+    assert!(matches!(error, ArchiveError::TooLarge { .. }), "{error}");
+}

@@ -17,7 +17,7 @@ use std::time::Duration;
 use runspan_agent_protocol as protocol;
 use runspan_agent_protocol::{
     Answer, End, HEADER, Hello, Kind, PROTOCOL, Purpose, Question, RecordHead, Reply, Request, Verb, Welcome,
-    decode, layout, parse_header, read_frame, write_frame, write_json,
+    decode, header, layout, parse_header, read_frame, write_frame, write_json,
 };
 use tokio::sync::mpsc;
 
@@ -29,6 +29,8 @@ use crate::ports::LocalService;
 const QUEUE: usize = 1024;
 /// Bytes of one data frame.
 const CHUNK: usize = 128 << 10;
+/// Bytes of one data frame that the kernel carries.
+const CARRIED: u64 = 4 << 20;
 /// An agent that does not take a request for so long is cut off, to dial again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Whoever dials and does not say who it is for so long is none of ours.
@@ -54,7 +56,16 @@ pub type ReceiveBlob = Box<dyn FnOnce(&mut dyn Read) + Send>;
 /// Answers a question of the build's, or says why not; may take its time.
 pub type Answers = Box<dyn Fn(Question) -> Result<Answer, String> + Send + Sync>;
 /// Writes a download.
-pub type SendBlob = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
+pub type SendBlob = Box<dyn FnOnce(&mut dyn Outgoing) -> io::Result<()> + Send>;
+
+/// A download on its way to the agent.
+pub trait Outgoing: Write {
+    /// Sends a file from where it stands to its end. The file must not change meanwhile.
+    ///
+    /// # Errors
+    /// Those of the file and of the line.
+    fn send_file(&mut self, file: &File) -> io::Result<()>;
+}
 
 enum Blob {
     Upload(ReceiveBlob),
@@ -475,6 +486,41 @@ impl Read for BlobReader {
 
 struct BlobWriter {
     stream: UnixStream,
+}
+
+impl Outgoing for BufWriter<BlobWriter> {
+    fn send_file(&mut self, file: &File) -> io::Result<()> {
+        self.flush()?;
+        let stream = &mut self.get_mut().stream;
+        let mut left = file.metadata()?.len().saturating_sub(rustix::fs::tell(file)?);
+        while left > 0 {
+            let size = left.min(CARRIED);
+            left -= size;
+            stream.write_all(&header(Kind::Data, usize::try_from(size).unwrap_or(usize::MAX)))?;
+            carry(file, stream, size)?;
+        }
+        Ok(())
+    }
+}
+
+/// Carries so many bytes of a file, which the line was told to expect.
+fn carry(file: &File, mut stream: &UnixStream, size: u64) -> io::Result<()> {
+    let mut left = usize::try_from(size).unwrap_or(usize::MAX);
+    while left > 0 {
+        let failure = match rustix::fs::sendfile(stream, file, None, left) {
+            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+            Ok(sent) => {
+                left -= sent;
+                continue;
+            }
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => error.into(),
+        };
+        // So that the line can still say what went wrong.
+        io::copy(&mut io::repeat(0).take(left as u64), &mut stream)?;
+        return Err(failure);
+    }
+    Ok(())
 }
 
 impl Write for BlobWriter {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use runspan_engine::cache::{CacheError, Directories, Put, Slot, Store, version};
+use runspan_engine::cache::{
+    CacheError, Directories, Put, Slot, Store, copy_entry, open_file, version, write_file,
+};
 
 fn slot(namespace: &str) -> Slot {
     Slot { namespace: namespace.into(), version: version(&["/root/.m2/**/*".into()]) }
@@ -224,4 +226,43 @@ fn directories_belong_to_one_build_at_a_time() {
     let third = directories.acquire("project /root/.m2").unwrap();
     assert!(third.is_kept() && third.path().join("kept").exists());
     assert!(directories.acquire("project /root/.npm").unwrap().is_kept());
+}
+
+#[test]
+fn copies_are_found_by_where_they_are_from_and_what_is_in_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), 1 << 20).unwrap();
+    let elsewhere = dir.path().join("downloaded");
+    let written = write_file(&elsewhere, Some("k"), &mut "archive".as_bytes(), Some(&store)).unwrap();
+    store.end_copy(written.copy.unwrap(), "s3://bucket/mine/", &written.sha256).unwrap();
+    let read = |from: &str, sum: &str| {
+        let mut hit = store.copy_of(from, sum, Some("k")).unwrap()?;
+        assert!(hit.is_exact() && hit.reader.as_file().is_some());
+        let mut text = String::new();
+        hit.reader.read_to_string(&mut text).unwrap();
+        Some(text)
+    };
+    assert_eq!(read("s3://bucket/mine/", &written.sha256), Some("archive".to_owned()));
+    assert_eq!(read("s3://bucket/theirs/", &written.sha256), None, "what others have is not for us");
+    assert_eq!(read("s3://bucket/mine/", &"0".repeat(64)), None);
+
+    // What came from elsewhere holds what its sum says, or is not kept.
+    let mut hit = open_file(&elsewhere, None).unwrap();
+    let mut copy = store.begin_copy(None, hit.created_ms).unwrap();
+    assert_eq!(copy_entry(&mut hit, &mut copy).unwrap(), written.sha256);
+    store.end_copy(copy, "s3://bucket/other/", &written.sha256).unwrap();
+    assert_eq!(files(&dir.path().join("entries")).len(), 2);
+
+    // After the machine has started anew nobody knows how much of a copy the disk has.
+    for path in files(&dir.path().join("entries")) {
+        let bytes = String::from_utf8(fs::read(&path).unwrap()).unwrap();
+        let (before, after) = bytes.split_once(r#""boot":""#).unwrap();
+        fs::write(&path, format!(r#"{before}"boot":"another{after}"#)).unwrap();
+    }
+    assert_eq!(read("s3://bucket/mine/", &written.sha256), None);
+
+    // What is too much for the store leaves the entry as it is.
+    let large = noise(1, 2 << 20);
+    let written = write_file(&elsewhere, None, &mut large.as_slice(), Some(&store)).unwrap();
+    assert!(written.copy.is_none() && written.bytes > 1 << 20);
 }

@@ -17,6 +17,7 @@ mod identity;
 mod journal;
 mod pauses;
 mod pipelines;
+mod registry;
 mod secrets;
 mod source_tree;
 mod sources;

@@ -14,6 +14,7 @@ mod identity;
 mod journal;
 mod pauses;
 mod pipelines;
+mod registry;
 mod secrets;
 mod source_tree;
 mod sources;

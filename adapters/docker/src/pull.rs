@@ -121,6 +121,14 @@ impl Engine {
                             "{reason} (Docker's settings name the credential helper {helper:?} for {registry}; \
                              helpers are never run: give the project a registryCredential)"
                         );
+                    } else if wants_login(&reason) {
+                        reason += &if anonymous {
+                            format!(
+                                " (give the project a registryCredential, or run `docker login {registry}`)"
+                            )
+                        } else {
+                            format!(" ({registry} refuses the login that there is)")
+                        };
                     }
                     return Err(ExecutorError::Image { reason });
                 }
@@ -147,6 +155,13 @@ impl Image {
             },
         }
     }
+}
+
+/// Whether these words of the engine are about a login.
+fn wants_login(reason: &str) -> bool {
+    ["no basic auth credentials", "unauthorized", "authentication required", "access denied", "docker login"]
+        .iter()
+        .any(|words| reason.contains(words))
 }
 
 /// The check that an image declares.

@@ -170,6 +170,9 @@ pub enum PhaseEnd {
 pub struct Collected {
     /// Files sent; when 0, no upload connection was made.
     pub files: u64,
+    /// There are files, but as they were unpacked, so none was sent.
+    #[serde(default)]
+    pub unchanged: bool,
     /// Bytes of the stream, which the supervisor must have received.
     pub bytes: u64,
     /// Globs that matched nothing.

@@ -127,6 +127,10 @@ pub struct Unpack {
     pub absolute_names: bool,
     /// Owner of everything unpacked: root when absent, else this user of the image.
     pub owner: Option<String>,
+    /// Globs that a later [`Collect`] will ask for, to say whether what was unpacked is still as it was; empty when none
+    /// will.
+    #[serde(default)]
+    pub remember: Vec<String>,
 }
 
 /// One phase's commands.
@@ -179,6 +183,9 @@ pub struct Collect {
     pub log: CollectLog,
     /// End of the search after so many seconds, with what was found (0: no end).
     pub search_seconds: u64,
+    /// Send nothing where everything is as the last [`Unpack`] that remembered these globs left it.
+    #[serde(default)]
+    pub unless_unchanged: bool,
 }
 
 /// How collected files are packed.

@@ -12,10 +12,10 @@ use runspan_archive::{Sent, TarWriter};
 use super::names::{self, Named};
 use super::walk::{Wanted, walk};
 use super::zip_stream::write_zip;
-use super::{FilesError, Found, Glob, Kind};
+use super::{FilesError, Found, Glob, Kind, Remembered};
 
 /// Finds files and sends them, sorted by name, to the writer that `open` makes. Without files it is not called.
-/// The source directory must be absolute.
+/// The source directory must be absolute. What stands as it is remembered is not sent, where the request says so.
 ///
 /// Returns what was found and the writer, flushed.
 ///
@@ -24,6 +24,7 @@ use super::{FilesError, Found, Glob, Kind};
 pub fn collect<W: Write>(
     request: &Collect,
     source_dir: &Path,
+    remembered: Option<&Remembered>,
     open: impl FnOnce() -> io::Result<W>,
     log: &mut dyn FnMut(&str),
 ) -> Result<(Collected, Option<W>), FilesError> {
@@ -34,6 +35,12 @@ pub fn collect<W: Write>(
     }
     if files.is_empty() {
         shorten(&mut collected.warnings);
+        return Ok((collected, None));
+    }
+    if request.unless_unchanged
+        && remembered.is_some_and(|remembered| remembered.holds(&request.files, &files))
+    {
+        collected.unchanged = true;
         return Ok((collected, None));
     }
     collected.files = files.iter().filter(|file| file.found.kind != Kind::Directory).count() as u64;
@@ -47,6 +54,13 @@ pub fn collect<W: Write>(
     shorten(&mut collected.warnings);
     let writer = sink.to.into_inner().map_err(|error| FilesError::Send(error.into_error()))?;
     Ok((collected, Some(writer)))
+}
+
+/// What these globs take as trees, under names of a cache; nothing when a part of it could not be looked at.
+pub(super) fn trees(files: &[String], source_dir: &Path) -> Option<Vec<Named>> {
+    let globs = globs(files, source_dir).ok()?;
+    let walked = walk(&globs, Wanted::Trees, None);
+    walked.warnings.is_empty().then(|| names::settle(names::absolute(walked.found, source_dir)))
 }
 
 /// Everything to send, under its name in the stream.

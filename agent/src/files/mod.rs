@@ -3,6 +3,7 @@
 
 mod collect;
 mod error;
+mod fingerprint;
 mod glob;
 mod hash;
 mod names;
@@ -14,9 +15,10 @@ mod zip_stream;
 
 pub use collect::collect;
 pub use error::FilesError;
+pub use fingerprint::Remembered;
 pub use glob::Glob;
 pub use hash::{hash_files, hash_of};
 pub use search::glob_search;
 pub use shards::tests_run;
-pub use unpack::unpack;
+pub use unpack::{Unpacked, unpack};
 pub use walk::{Found, Kind, find};

@@ -5,29 +5,48 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use runspan_agent_protocol::Unpack;
-use runspan_archive::{Options, Owner, unpack_tar};
+use runspan_archive::{Options, Owner, unpack_tar_telling};
 
 use super::FilesError;
+use super::fingerprint::{Names, Remembered};
 
-/// Unpacks a tar stream; returns the number of files and their bytes.
+/// What was unpacked.
+#[derive(Debug)]
+pub struct Unpacked {
+    /// How many files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How everything stood then, where that was asked for and could be told for sure.
+    pub remembered: Option<Remembered>,
+}
+
+/// Unpacks a tar stream.
 ///
 /// Relative names never leave the directory; absolute ones are taken only when the request says so, and then keep
 /// the owners of the stream unless the request names one.
 ///
 /// # Errors
 /// [`FilesError::Unpack`] and [`FilesError::UnknownUser`]; what was unpacked before stays.
-pub fn unpack(reader: impl Read, request: &Unpack) -> Result<(u64, u64), FilesError> {
+pub fn unpack(reader: impl Read, request: &Unpack) -> Result<Unpacked, FilesError> {
     let owner = match &request.owner {
         Some(user) => owner_of(user, Path::new("/etc/passwd"))?,
         None if request.absolute_names => Owner::Archive,
         None => Owner::Unpacker,
     };
-    let options =
-        Options { absolute_names: request.absolute_names, owner, mode_mask: 0o7777, ..Options::default() };
+    let options = Options {
+        absolute_names: request.absolute_names,
+        owner,
+        mode_mask: 0o7777,
+        beside: true,
+        ..Options::default()
+    };
     let directory = PathBuf::from(&request.directory);
-    let unpacked =
-        unpack_tar(reader, &directory, options).map_err(|source| FilesError::Unpack { directory, source })?;
-    Ok((unpacked.files, unpacked.bytes))
+    let mut names = Names::default();
+    let unpacked = unpack_tar_telling(reader, &directory, options, &mut |name| names.add(name))
+        .map_err(|source| FilesError::Unpack { directory: directory.clone(), source })?;
+    let remembered = Remembered::of(&request.remember, &directory, &names);
+    Ok(Unpacked { files: unpacked.files, bytes: unpacked.bytes, remembered })
 }
 
 fn owner_of(user: &str, passwd: &Path) -> Result<Owner, FilesError> {

@@ -73,6 +73,7 @@ fn collect(files: &[&str]) -> Verb {
         packaging: Packaging::Tar,
         log: CollectLog::Artifacts,
         search_seconds: 0,
+        unless_unchanged: false,
     })
 }
 
@@ -97,7 +98,7 @@ fn files_travel_out_and_back_in() {
     let back = rig.path("back");
     let unpack = || {
         let directory = back.to_str().unwrap().to_owned();
-        Verb::Unpack(Unpack { directory, absolute_names: false, owner: None })
+        Verb::Unpack(Unpack { directory, absolute_names: false, owner: None, remember: Vec::new() })
     };
     assert!(matches!(rig.ask(unpack()), Ok(Reply::Unpacked { files: 2, .. })));
     let same =

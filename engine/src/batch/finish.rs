@@ -32,6 +32,9 @@ impl Run {
                 // Nobody who can stop it is left when this fails.
                 Ok(_) = async { stop.wait_for(|stop| *stop).await.map(|stop| *stop) } => stopped = true,
             }
+            if stopped {
+                self.discard_combined();
+            }
         }
         let (status, phase) = match (stopped, failed) {
             (true, _) => (Status::Stopped, BatchPhaseType::Stopped),
@@ -81,6 +84,15 @@ impl Run {
                 }
                 Ok(false)
             }
+        }
+    }
+
+    /// Removes what was combined in vain. An upload of it that has begun is taken back when its file is missed.
+    fn discard_combined(&self) {
+        if self.request.artifacts_dir.is_none() {
+            let home_dir = self.supervisor.journal.home().batch_artifacts(self.record.id.uuid());
+            // What stays costs room and nothing else.
+            let _left = std::fs::remove_dir_all(home_dir);
         }
     }
 

@@ -1,4 +1,4 @@
-//! One entry: a line of JSON, then the archive, compressed.
+//! One entry: a line of JSON, then the archive, compressed or, of a copy, as it is.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -18,18 +18,45 @@ const THREADS: u32 = 2;
 pub(super) struct Head {
     pub(super) key: Option<String>,
     pub(super) created_ms: u64,
+    /// Of a copy: the machine's start in which it was written, after which it may not be whole on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) boot: Option<String>,
 }
 
 impl Head {
     pub(super) fn new(key: Option<&str>) -> Self {
         let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { key: key.map(str::to_owned), created_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) }
+        let created_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        Self { key: key.map(str::to_owned), created_ms, boot: None }
     }
 
     pub(super) fn age(&self) -> Duration {
         let created = SystemTime::UNIX_EPOCH + Duration::from_millis(self.created_ms);
         SystemTime::now().duration_since(created).unwrap_or_default()
     }
+}
+
+impl Head {
+    /// Of a copy.
+    pub(super) fn of_copy(key: Option<&str>, created_ms: u64) -> io::Result<Self> {
+        Ok(Self { key: key.map(str::to_owned), created_ms, boot: Some(boot()?) })
+    }
+
+    /// Whether the disk is sure to have all of it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.boot.as_ref().is_none_or(|written_in| boot().is_ok_and(|boot| boot == *written_in))
+    }
+
+    /// Writes it, and the end of its line.
+    pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        to.write_all(&line)
+    }
+}
+
+fn boot() -> io::Result<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
 }
 
 /// Opens an entry: its head, and a reader of what follows it.
@@ -48,9 +75,7 @@ pub(super) enum Failure {
 
 /// Writes an entry.
 pub(super) fn write(head: &Head, from: &mut dyn Read, to: &mut impl Write) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(head).map_err(|error| Failure::Disk(error.into()))?;
-    line.push(b'\n');
-    to.write_all(&line).map_err(Failure::Disk)?;
+    head.write(to).map_err(Failure::Disk)?;
     let mut encoder = zstd::Encoder::new(to, LEVEL).map_err(Failure::Disk)?;
     encoder.include_checksum(true).and_then(|()| encoder.multithread(THREADS)).map_err(Failure::Disk)?;
     let mut buffer = vec![0; 128 << 10];

@@ -1,17 +1,19 @@
 //! Caches on the disk of this machine.
 //!
-//! [`Store`] keeps what `cache.paths` names as compressed archives; [`Directories`] keeps directories that builds
+//! [`Store`] keeps what `cache.paths` names as compressed archives, and copies of those that are elsewhere; [`Directories`] keeps directories that builds
 //! write to as they are (`LOCAL_CUSTOM_CACHE`). Both may be used by several processes at once.
 
+mod copies;
 mod directories;
 mod entry;
 mod error;
 mod file;
 mod store;
 
+pub use copies::Copy;
 pub use directories::{Directories, Lease};
 pub use error::CacheError;
-pub use file::{Written, open_file, write_file};
+pub use file::{Written, copy_entry, open_file, write_file};
 pub use store::{Hit, Put, Reader, Slot, Store};
 
 use sha2::{Digest, Sha256};

@@ -1,7 +1,7 @@
 //! Archives under keys.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +26,7 @@ pub struct Slot {
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-    max_bytes: u64,
+    pub(super) max_bytes: u64,
 }
 
 /// A found entry, to be read to its end; it stays readable when it is evicted meanwhile.
@@ -39,6 +39,8 @@ pub struct Hit {
     pub bytes: u64,
     /// Since it was saved.
     pub age: Duration,
+    /// When it was saved, in milliseconds since 1970.
+    pub created_ms: u64,
     /// The archive.
     pub reader: Reader,
 }
@@ -50,18 +52,41 @@ impl Hit {
     }
 }
 
-/// Decompresses an entry.
-pub struct Reader(zstd::Decoder<'static, BufReader<File>>);
+/// Reads the archive of an entry.
+pub struct Reader(Content);
+
+enum Content {
+    Compressed(zstd::Decoder<'static, BufReader<File>>),
+    Plain(File),
+}
 
 impl Reader {
-    pub(super) fn new(from: BufReader<File>) -> io::Result<Self> {
-        zstd::Decoder::with_buffer(from).map(Self)
+    pub(super) fn new(head: &Head, mut from: BufReader<File>) -> io::Result<Self> {
+        Ok(Self(if head.boot.is_some() {
+            let begin = from.stream_position()?;
+            let mut file = from.into_inner();
+            file.seek(SeekFrom::Start(begin))?;
+            Content::Plain(file)
+        } else {
+            Content::Compressed(zstd::Decoder::with_buffer(from)?)
+        }))
+    }
+
+    /// What is left to read, where it is a file as it stands.
+    pub const fn as_file(&self) -> Option<&File> {
+        match &self.0 {
+            Content::Compressed(_) => None,
+            Content::Plain(file) => Some(file),
+        }
     }
 }
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        match &mut self.0 {
+            Content::Compressed(decoder) => decoder.read(buffer),
+            Content::Plain(file) => file.read(buffer),
+        }
     }
 }
 
@@ -129,6 +154,11 @@ impl Store {
         self.path(slot, Some(key)).exists()
     }
 
+    /// When the entry without a key was saved, in milliseconds since 1970.
+    pub fn created_ms(&self, slot: &Slot) -> Option<u64> {
+        entry::open(&self.path(slot, None)).ok().map(|(head, _)| head.created_ms)
+    }
+
     /// Saves a stream, compressed, then evicts what was not used for longest until all fits. With a key, an entry
     /// that is there stays; without one it is replaced.
     ///
@@ -183,9 +213,13 @@ impl Store {
     }
 
     /// Opens an entry, if it is there and whole, and marks it as used.
-    fn hit(path: &Path, asked: Option<&str>) -> Result<Option<Hit>, CacheError> {
+    pub(super) fn hit(path: &Path, asked: Option<&str>) -> Result<Option<Hit>, CacheError> {
         let fail = |error| CacheError::disk(path, error);
         let (head, reader) = match entry::open(path) {
+            Ok((head, _)) if !head.is_whole() => {
+                let _ = fs::remove_file(path);
+                return Ok(None);
+            }
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error)
@@ -201,12 +235,12 @@ impl Store {
         let bytes = file.metadata().map_err(fail)?.len();
         // The time of change is the time of last use.
         let _ = file.set_modified(SystemTime::now());
-        let age = head.age();
-        let reader = Reader::new(reader).map_err(fail)?;
-        Ok(Some(Hit { asked: asked.map(str::to_owned), key: head.key, bytes, age, reader }))
+        let (age, created_ms) = (head.age(), head.created_ms);
+        let reader = Reader::new(&head, reader).map_err(fail)?;
+        Ok(Some(Hit { asked: asked.map(str::to_owned), key: head.key, bytes, age, created_ms, reader }))
     }
 
-    fn evict(&self) -> Result<(), CacheError> {
+    pub(super) fn evict(&self) -> Result<(), CacheError> {
         let path = self.root.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(|error| CacheError::disk(&path, error))?;
@@ -251,15 +285,15 @@ impl Store {
         self.root.join("entries")
     }
 
-    fn temporary(&self) -> PathBuf {
+    pub(super) fn temporary(&self) -> PathBuf {
         self.root.join("temporary")
     }
 
-    fn directory(&self, slot: &Slot) -> PathBuf {
+    pub(super) fn directory(&self, slot: &Slot) -> PathBuf {
         self.entries().join(file_name(&slot.namespace)).join(file_name(&slot.version))
     }
 
-    fn path(&self, slot: &Slot, key: Option<&str>) -> PathBuf {
+    pub(super) fn path(&self, slot: &Slot, key: Option<&str>) -> PathBuf {
         self.directory(slot).join(key.map_or_else(|| KEYLESS.to_owned(), file_name))
     }
 }

@@ -4,18 +4,20 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use runspan_agent_protocol::Collect;
+use runspan_agent_protocol::{Collect, Collected};
 use runspan_buildspec::Cache;
 
-use super::caching::named;
+use super::caching::{Found, named};
 use super::driver::Driver;
 use super::session::{Interrupt, Session};
-use crate::cache::{Hit, open_file, version, write_file};
+use crate::cache::{Hit, Store, copy_entry, open_file, version, write_file};
 use crate::ports::{Encryption, Metadata, NewObject, ObjectError, ObjectStore, Place};
 use crate::project::{BucketOwnerAccess, CacheType};
 
 /// The entry of a cache without keys.
 const KEYLESS: &str = "latest";
+/// What is said of a cache that is there as it is here.
+const UNCHANGED: &str = "Cache is unchanged; nothing is uploaded";
 /// Of the archive before it was compressed.
 const SUM: &str = "runspan-content-sha256";
 
@@ -25,6 +27,8 @@ pub(super) struct BucketCache {
     bucket: String,
     /// Ends in `/`.
     prefix: String,
+    /// This machine's copies of what is there; only of this place, so that nobody finds another's.
+    copies: Option<Store>,
 }
 
 impl BucketCache {
@@ -34,27 +38,68 @@ impl BucketCache {
         work_dir: &Path,
         key: Option<&str>,
         fallback_keys: &[String],
-    ) -> Result<Option<Hit>, String> {
-        let file = temporary(work_dir)?;
-        let open = |asked| open_file(&file, asked).map(Some).map_err(|error| error.to_string());
-        if self.get(&self.place(key), &file).await?.is_some() {
-            return open(key);
+    ) -> Result<Option<Found>, String> {
+        if let Some(found) = self.find(work_dir, &self.place(key), key).await? {
+            return Ok(Some(found));
         }
         let prefixes = fallback_keys.iter().filter(|prefix| key.is_some() && !prefix.is_empty());
         for prefix in prefixes {
             let begin = format!("{}{}", self.prefix, escaped(prefix));
             let found = self.store.list(&self.bucket, &begin).await.map_err(said)?;
             if let Some(newest) = found.first()
-                && self.get(&Place::new(&self.bucket, newest), &file).await?.is_some()
+                && let Some(found) = self.find(work_dir, &Place::new(&self.bucket, newest), key).await?
             {
-                return open(key);
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    async fn get(&self, place: &Place, to: &Path) -> Result<Option<Metadata>, String> {
-        self.store.get(place, to).await.map_err(said)
+    /// An entry, from this machine's copy where there is one of what the bucket has now.
+    async fn find(
+        &self,
+        work_dir: &Path,
+        place: &Place,
+        asked: Option<&str>,
+    ) -> Result<Option<Found>, String> {
+        match self.store.head(place).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(there)) => {
+                if let Some(sum) = there.get(SUM)
+                    && let Some(hit) = self.copy(sum, asked)
+                {
+                    return Ok(Some(Found { hit, identity: Some(sum.clone()) }));
+                }
+            }
+            // Whoever asks for the object itself is told why not.
+            Err(_) => {}
+        }
+        let file = temporary(work_dir)?;
+        let Some(there) = self.store.get(place, &file).await.map_err(said)? else { return Ok(None) };
+        let hit = open_file(&file, asked).map_err(|error| error.to_string())?;
+        let identity = there.get(SUM).cloned();
+        if let (Some(sum), Some(copies)) = (&identity, &self.copies) {
+            let (copies, prefix, sum) = (copies.clone(), self.from(), sum.clone());
+            let copied = tokio::task::spawn_blocking(move || keep(&copies, hit, &prefix, &sum)).await;
+            // Without a copy the entry itself will do.
+            if copied.is_ok_and(|kept| kept)
+                && let Some(hit) = identity.as_ref().and_then(|sum| self.copy(sum, asked))
+            {
+                return Ok(Some(Found { hit, identity }));
+            }
+            let hit = open_file(&file, asked).map_err(|error| error.to_string())?;
+            return Ok(Some(Found { hit, identity }));
+        }
+        Ok(Some(Found { hit, identity }))
+    }
+
+    fn copy(&self, sum: &str, asked: Option<&str>) -> Option<Hit> {
+        self.copies.as_ref()?.copy_of(&self.from(), sum, asked).ok().flatten()
+    }
+
+    /// Where copies are from.
+    fn from(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.prefix)
     }
 
     fn place(&self, key: Option<&str>) -> Place {
@@ -72,7 +117,7 @@ impl Driver {
         let namespace = settings.cache_namespace.as_ref().unwrap_or(&self.build.project_name);
         let parts = [key.trim_matches('/'), &escaped(namespace), &version(&cache.paths), ""];
         let prefix = parts[usize::from(parts[0].is_empty())..].join("/");
-        Some(BucketCache { store, bucket, prefix })
+        Some(BucketCache { store, bucket, prefix, copies: self.store().ok() })
     }
 
     /// Saves into the bucket what is not there already. Returns what is to be said of it.
@@ -80,7 +125,7 @@ impl Driver {
         &mut self,
         session: &mut Session,
         cache: &BucketCache,
-        collect: Collect,
+        mut collect: Collect,
         key: Option<String>,
     ) -> Result<Option<String>, Interrupt> {
         let place = cache.place(key.as_deref());
@@ -95,9 +140,16 @@ impl Driver {
             Ok(file) => file,
             Err(reason) => return Ok(Some(format!("Unable to upload cache: {reason}"))),
         };
+        let before = there.as_ref().and_then(|there| there.get(SUM));
+        // What was unpacked is what the bucket still has.
+        collect.unless_unchanged = before.is_some() && before == self.restored.as_ref();
         let (to, saved_as) = (file.to_path_buf(), key.clone());
-        let write = move |from: &mut dyn Read| write_file(&to, saved_as.as_deref(), from);
-        let (files, written) = match self.collect(session, collect, write).await {
+        let copies = cache.copies.clone();
+        let write = move |from: &mut dyn Read| write_file(&to, saved_as.as_deref(), from, copies.as_ref());
+        let (files, mut written) = match self.collect(session, collect, write).await {
+            Ok((Collected { unchanged: true, .. }, None)) => {
+                return Ok(Some(UNCHANGED.into()));
+            }
             Ok((collected, None)) if collected.files == 0 => {
                 return Ok(Some("Cache not saved: nothing matches its paths".into()));
             }
@@ -107,8 +159,12 @@ impl Driver {
             Err(Interrupt::Failed(message)) => return Ok(Some(format!("Unable to upload cache: {message}"))),
             Err(other) => return Err(other),
         };
-        if there.is_some_and(|there| there.get(SUM) == Some(&written.sha256)) {
-            return Ok(Some("Cache is unchanged; nothing is uploaded".into()));
+        if let (Some(copies), Some(copy)) = (&cache.copies, written.copy.take()) {
+            // Without one it is fetched again.
+            let _no_copy = copies.end_copy(copy, &cache.from(), &written.sha256);
+        }
+        if before == Some(&written.sha256) {
+            return Ok(Some(UNCHANGED.into()));
         }
         let object = NewObject {
             place,
@@ -127,6 +183,13 @@ impl Driver {
             Err(error) => format!("Unable to upload cache: {error}"),
         }))
     }
+}
+
+/// Keeps a copy of an entry, if it holds what it says.
+fn keep(copies: &Store, mut hit: Hit, from: &str, sum: &str) -> bool {
+    let Ok(mut copy) = copies.begin_copy(hit.key.as_deref(), hit.created_ms) else { return false };
+    copy_entry(&mut hit, &mut copy).is_ok_and(|found| found == sum)
+        && copies.end_copy(copy, from, sum).is_ok()
 }
 
 fn temporary(dir: &Path) -> Result<tempfile::TempPath, String> {

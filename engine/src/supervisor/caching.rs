@@ -2,24 +2,26 @@
 //!
 //! A cache never fails a build: what goes wrong is a warning.
 
-use std::io;
-use std::io::Read;
+use std::io::{self, BufReader, Read};
 
-use runspan_agent_protocol::{Collect, CollectLog, Packaging};
+use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Unpack};
 use runspan_buildspec::{Cache, CacheAction};
 
 use super::EngineError;
 use super::driver::Driver;
 use super::session::{Interrupt, Session};
-use crate::cache::{Directories, Put, Slot, Store, version};
+use crate::cache::{Directories, Hit, Put, Slot, Store, version};
 use crate::event::Event;
 use crate::executor::Mount;
 use crate::lifecycle::{PhaseType, Status};
+use crate::link::Outgoing;
 use crate::plan::Plan;
 use crate::project::{CacheMode, CacheType};
 
 /// Bytes that all caches of one directory may take together.
 const MAX_BYTES: u64 = 20 << 30;
+/// Bytes of an archive that go on together.
+const PIECE: usize = 256 << 10;
 
 impl Driver {
     /// Directories of `LOCAL_CUSTOM_CACHE`, which the container gets as they are and leaves as they become.
@@ -98,10 +100,11 @@ impl Driver {
             None => self
                 .store()
                 .and_then(|store| store.lookup(&self.slot(&cache), key.as_deref(), &keys))
+                .map(|hit| hit.map(Found::local))
                 .map_err(|error| error.to_string()),
         };
-        let hit = match found {
-            Ok(Some(hit)) => hit,
+        let Found { hit, identity } = match found {
+            Ok(Some(found)) => found,
             Ok(None) => {
                 let message = format!("Cache miss{}", named(key.as_deref()));
                 lines.push(message.clone());
@@ -126,11 +129,19 @@ impl Driver {
         lines.extend(["Downloading cache...".into(), message.clone(), "Unarchiving cache...".into()]);
         self.recorder.event(&Event::Cache { message }, None)?;
         self.say(session, lines);
-        let mut reader = hit.reader;
+        let reader = hit.reader;
         let root = self.dirs.primary.clone();
-        let send = move |to: &mut dyn io::Write| io::copy(&mut reader, to).map(drop);
-        match self.send_tar(session, &root, true, Box::new(send)).await {
-            Ok(_) => Ok(()),
+        let send = move |to: &mut dyn Outgoing| match reader.as_file() {
+            Some(file) => to.send_file(file),
+            None => io::copy(&mut BufReader::with_capacity(PIECE, reader), to).map(drop),
+        };
+        let remember = if key.is_none() { cache.paths.clone() } else { Vec::new() };
+        let unpack = Unpack { directory: root, absolute_names: true, owner: None, remember };
+        match self.unpack(session, unpack, Box::new(send)).await {
+            Ok(_) => {
+                self.restored = identity.filter(|_| key.is_none());
+                Ok(())
+            }
             Err(Interrupt::Failed(message)) => {
                 self.warn(format!("the cache could not be restored: {message}"))?;
                 self.say(session, [format!("Unable to unarchive cache: {message}")]);
@@ -154,7 +165,7 @@ impl Driver {
             (Some(text), None) => self.evaluate(session, vec![text.clone()]).await?.pop(),
             (_, key) => key,
         };
-        let collect = Collect {
+        let mut collect = Collect {
             base_directory: String::new(),
             files: cache.paths.clone(),
             exclude: Vec::new(),
@@ -164,6 +175,7 @@ impl Driver {
             packaging: Packaging::Tar,
             log: CollectLog::Quiet,
             search_seconds: 0,
+            unless_unchanged: false,
         };
         if let Some(bucket) = self.bucket_cache(&cache) {
             let Some(message) = self.save_into_bucket(session, &bucket, collect, key).await? else {
@@ -178,8 +190,11 @@ impl Driver {
             Err(error) => return Ok(self.warn(error.to_string())?),
         };
         let (slot, saved_as) = (self.slot(&cache), key.clone());
+        let there = store.created_ms(&slot).filter(|_| key.is_none()).map(|saved| saved.to_string());
+        collect.unless_unchanged = there.is_some() && there == self.restored;
         let put = move |from: &mut dyn Read| store.put(&slot, saved_as.as_deref(), from);
         let message = match self.collect(session, collect, put).await {
+            Ok((Collected { unchanged: true, .. }, None)) => "Cache is unchanged; nothing is saved".into(),
             Ok((collected, None)) if collected.files == 0 => {
                 "Cache not saved: nothing matches its paths".into()
             }
@@ -207,7 +222,7 @@ impl Driver {
         plan.cache.clone().filter(|_| self.leases.is_empty())
     }
 
-    fn store(&self) -> Result<Store, crate::cache::CacheError> {
+    pub(super) fn store(&self) -> Result<Store, crate::cache::CacheError> {
         Store::open(&self.request.cache_dir.join("archives"), MAX_BYTES)
     }
 
@@ -217,6 +232,20 @@ impl Driver {
             namespace: namespace.unwrap_or_else(|| self.build.project_name.clone()),
             version: version(&cache.paths),
         }
+    }
+}
+
+/// A cache that was found.
+pub(super) struct Found {
+    pub(super) hit: Hit,
+    /// What tells it from any other that may come in its place.
+    pub(super) identity: Option<String>,
+}
+
+impl Found {
+    fn local(hit: Hit) -> Self {
+        let identity = Some(hit.created_ms.to_string());
+        Self { hit, identity }
     }
 }
 

@@ -11,7 +11,7 @@ use super::runtimes::select;
 use super::secrets::references;
 use super::session::{Interrupt, Session};
 use crate::lifecycle::{PhaseOutcome, PhaseType};
-use crate::link::SendBlob;
+use crate::link::{Outgoing, SendBlob};
 use crate::plan::Plan;
 use crate::source;
 
@@ -64,7 +64,7 @@ impl Driver {
         }
         if prepared.yaml_location.starts_with(layout::READONLY_DIR) {
             let text = prepared.text.clone();
-            let send = move |to: &mut dyn Write| one_file(to, "buildspec.yml", text.as_bytes());
+            let send = move |to: &mut dyn Outgoing| one_file(to, "buildspec.yml", text.as_bytes());
             self.send_tar(session, layout::READONLY_DIR, false, Box::new(send)).await?;
         }
         for warning in &prepared.warnings {
@@ -105,9 +105,20 @@ impl Driver {
         absolute_names: bool,
         send: SendBlob,
     ) -> Result<(u64, u64), Interrupt> {
+        let directory = directory.to_owned();
+        let unpack = Unpack { directory, absolute_names, owner: None, remember: Vec::new() };
+        self.unpack(session, unpack, send).await
+    }
+
+    /// [`Self::send_tar`], as this says.
+    pub(super) async fn unpack(
+        &mut self,
+        session: &mut Session,
+        unpack: Unpack,
+        send: SendBlob,
+    ) -> Result<(u64, u64), Interrupt> {
         let id = self.take_request_id();
         session.link.expect_download(id, send);
-        let unpack = Unpack { directory: directory.to_owned(), absolute_names, owner: None };
         let reply = session.call_as(self, id, Verb::Unpack(unpack)).await;
         session.link.forget_blob(id);
         match reply? {

@@ -51,6 +51,8 @@ pub(super) struct Driver {
     pub(super) cache_key: Option<String>,
     /// The cache that was restored is the one that would be saved.
     pub(super) cache_is_exact: bool,
+    /// What tells the cache without a key that was restored from others.
+    pub(super) restored: Option<String>,
     /// How the job of `steps` stands, once a phase had any.
     pub(super) job: Option<Job>,
     retry: Option<Box<BuildRequest>>,
@@ -83,6 +85,7 @@ impl Driver {
             leases: Vec::new(),
             cache_key: None,
             cache_is_exact: false,
+            restored: None,
             recorder,
             dir,
             dirs,

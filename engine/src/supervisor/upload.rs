@@ -86,6 +86,7 @@ impl Driver {
             packaging,
             log: CollectLog::Artifacts,
             search_seconds: 0,
+            unless_unchanged: false,
         };
         let bucket = target.bucket.filter(|_| self.supervisor.ports.objects.is_some());
         let root = match &bucket {
@@ -406,6 +407,7 @@ fn report_files(base_directory: String, files: Vec<String>, search_seconds: u64)
         packaging: Packaging::Tar,
         log: CollectLog::Quiet,
         search_seconds,
+        unless_unchanged: false,
     }
 }
 

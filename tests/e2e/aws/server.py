@@ -6,12 +6,14 @@ Prints its port, and ends when its standard input does. Beside AWS's APIs it ans
                                                              a body of {"zip": {NAME: TEXT}} goes and comes as such a file
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
-                                                             | "throttle" | "expired" | 503}
+                                                             | "hold" | "throttle" | "expired" | 503}
                                                              (a number may have a "code" and a "message";
-                                                             "lose" does it and says nothing; "times" of them, or by
+                                                             "lose" does it and says nothing, "hold" says nothing
+                                                             and does nothing until there are other faults; "times" of them, or by
                                                              "chance", as in 0.1, or "after" so many that it does not
                                                              touch; the first that applies)
     POST /_requests {"key"}                                  how many requests this access key has signed
+    POST /_parts   {"path"}                                  the numbers of the parts of this object that came whole
     POST /_pipeline {"order", …}                             what `codepipeline.py` says
     POST /_codecommit {"order", …}                           what `codecommit.py` says
 """
@@ -28,6 +30,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 import zipfile
 
 import boto3
@@ -39,6 +42,7 @@ from werkzeug.serving import make_server, WSGIRequestHandler
 FAULTS = {}
 CHANCE = random.Random(1)
 REQUESTS = {}
+PARTS = {}
 MOTO = DomainDispatcherApplication(create_backend_app)
 S3_ACTIONS = {"PUT": "PutObject", "POST": "PutObject", "GET": "GetObject", "HEAD": "GetObject"}
 UNITS = {
@@ -139,6 +143,9 @@ def reply(start_response, status, kind, body):
 
 def served(environ, start_response, service, operation, body):
     """What the service does and says."""
+    part = re.search(r"partNumber=(\d+)", environ.get("QUERY_STRING", ""))
+    if service == "s3" and part and environ["REQUEST_METHOD"] == "PUT":
+        PARTS.setdefault(environ["PATH_INFO"], []).append(int(part.group(1)))
     if service != "codepipeline" or operation not in codepipeline.OPERATIONS:
         return MOTO(environ, start_response)
     try:
@@ -153,13 +160,15 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if environ.get("HTTP_HOST", "").startswith("git-codecommit."):
         return codecommit.serve(environ, start_response)
-    if path in ("/_boto3", "/_faults", "/_requests", "/_pipeline", "/_codecommit"):
+    if path in ("/_boto3", "/_faults", "/_requests", "/_parts", "/_pipeline", "/_codecommit"):
         order = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         if path == "/_faults":
             FAULTS[order["key"]] = order["faults"]
             return answer(200, "application/json", b"{}")
         if path == "/_requests":
             return answer(200, "application/json", json.dumps(REQUESTS.get(order["key"], 0)).encode())
+        if path == "/_parts":
+            return answer(200, "application/json", json.dumps(PARTS.get(order["path"], [])).encode())
         if path == "/_codecommit":
             return answer(200, "application/json", json.dumps(codecommit.order(order)).encode())
         if path == "/_pipeline":
@@ -185,6 +194,10 @@ def application(environ, start_response):
             if fault["times"] == 0:
                 continue
             fault["times"] -= 1
+        if fault["answer"] == "hold":
+            while fault in FAULTS[key]:
+                time.sleep(0.1)
+            raise ConnectionAbortedError
         if fault["answer"] == "drop":
             raise ConnectionAbortedError
         if fault["answer"] == "deny":

@@ -103,6 +103,14 @@ impl Aws {
         self.post("/_requests", &json!({ "key": key })).1.as_u64().unwrap_or_default()
     }
 
+    /// The numbers of the parts of this object that arrived whole, each as often as it did.
+    pub(crate) fn parts(&self, path: &str) -> Vec<u64> {
+        let parts = self.post("/_parts", &json!({ "path": path })).1;
+        let mut parts: Vec<u64> = parts.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        parts.sort_unstable();
+        parts
+    }
+
     /// Every message of a log stream, page by page.
     pub(crate) fn all_messages(&self, group: &str, stream: &str) -> String {
         let mut place = json!({ "logGroupName": group, "logStreamName": stream, "startFromHead": true });

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use runspan_engine::PrivateNetwork;
 
-use crate::world::{HOST, INTERNET, METADATA, World};
+use crate::world::{HOST, INTERNET, METADATA, METADATA_6, World};
 
 #[test]
 fn a_build_reaches_the_internet_with_the_hosts_address() {
@@ -79,6 +79,45 @@ fn the_machines_identity_is_out_of_reach_and_says_so_at_once() {
     // Some clouds have their name server at the same address.
     assert_eq!(build.ask_with_datagram(METADATA, 53).unwrap(), HOST.to_string());
     assert!(build.ask(METADATA, 53).is_ok());
+}
+
+#[test]
+fn the_machines_identity_is_out_of_reach_by_ipv6_too() {
+    let Some(world) = World::new() else { return };
+    let host = &world.host;
+    // As on a machine that forwards IPv6, with the service behind it.
+    world.internet.shell(&format!(
+        "ip address add {METADATA_6}/128 dev lo
+         ip address add fd00:1::1/64 dev in0 nodad
+         ip route add fd00:2::/64 via fd00:1::2"
+    ));
+    host.shell(&format!(
+        "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+         ip address add fd00:1::2/64 dev out0 nodad
+         ip route add {METADATA_6} via fd00:1::1"
+    ));
+    world.internet.serve_at(METADATA_6, 80);
+    assert_eq!(host.ask(METADATA_6, 80).unwrap(), "fd00:1::2");
+    let (build, _) = world.build("curious");
+    assert!(build.ask(METADATA_6, 80).is_err(), "there is no IPv6 in a build");
+
+    // Nor is there a way for one that makes itself an address, on a machine that would be its router.
+    let ends = world.interfaces();
+    host.shell(&format!(
+        "echo 0 > /proc/sys/net/ipv6/conf/{0}/disable_ipv6
+         ip address add fd00:2::1/64 dev {0} nodad",
+        ends[0]
+    ));
+    let sly = "echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6
+               ip address add fd00:2::2/64 dev eth0 nodad
+               ip route add default via fd00:2::1";
+    build.shell(sly);
+    assert!(build.ask(METADATA_6, 80).is_err());
+    // It is our rules that stand between: without them the same build is answered.
+    let rules = world.rules();
+    let table = rules.lines().find(|line| line.starts_with("table ")).unwrap().trim_end_matches(['{', ' ']);
+    host.shell(&format!("nft delete {table}"));
+    assert_eq!(build.ask(METADATA_6, 80).unwrap(), "fd00:2::2");
 }
 
 #[test]

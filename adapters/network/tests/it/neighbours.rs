@@ -1,5 +1,7 @@
 //! Others who have rules and bridges on the same host.
 
+use std::net::IpAddr;
+
 use runspan_engine::{CheckState, PrivateNetwork};
 
 use crate::world::{INTERNET, Namespace, World};
@@ -41,8 +43,8 @@ fn builds_pass_dockers_rules_and_leave_them_as_they_were() {
     assert_eq!(listed.lines().skip(1).take(2).collect::<Vec<_>>(), expected, "{listed}");
 
     // Neither reaches the other, though Docker's port forwarding does.
-    assert!(world.host.ask("172.17.0.2".parse().unwrap(), 8080).is_ok());
-    assert!(build.ask("172.17.0.2".parse().unwrap(), 8080).is_err());
+    assert!(world.host.ask("172.17.0.2".parse::<IpAddr>().unwrap(), 8080).is_ok());
+    assert!(build.ask("172.17.0.2".parse::<IpAddr>().unwrap(), 8080).is_err());
     build.serve(8080);
     assert!(container.ask(attachment.address, 8080).is_err());
 

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     process::{Command, Stdio},
     sync::Arc,
@@ -20,6 +20,7 @@ use tempfile::TempDir;
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const INTERNET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub(crate) const METADATA_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -75,7 +76,13 @@ impl Namespace {
 
     /// Serves a port: tells each who connects from where it came.
     pub(crate) fn serve(&self, port: u16) {
-        let listener = self.run(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
+        self.serve_at(Ipv4Addr::UNSPECIFIED, port);
+    }
+
+    /// [`Self::serve`] at one address.
+    pub(crate) fn serve_at(&self, address: impl Into<IpAddr>, port: u16) {
+        let address = SocketAddr::from((address.into(), port));
+        let listener = self.run(|| TcpListener::bind(address).unwrap());
         thread::spawn(move || {
             while let Ok((mut stream, from)) = listener.accept() {
                 drop(write!(stream, "{}", from.ip()));
@@ -94,9 +101,10 @@ impl Namespace {
     }
 
     /// What [`Self::serve`] says over there; the error where it is not reached.
-    pub(crate) fn ask(&self, address: Ipv4Addr, port: u16) -> std::io::Result<String> {
+    pub(crate) fn ask(&self, address: impl Into<IpAddr>, port: u16) -> std::io::Result<String> {
+        let address = SocketAddr::from((address.into(), port));
         self.run(|| {
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::from((address, port)), PATIENCE)?;
+            let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             let mut said = String::new();
             stream.read_to_string(&mut said)?;

@@ -261,6 +261,7 @@ impl Steps<'_> {
             packaging: Packaging::Tar,
             log: CollectLog::Quiet,
             search_seconds: 0,
+            unless_unchanged: false,
         };
         let file = context.clone();
         let receive =

@@ -6,8 +6,8 @@ mod fate;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 pub use fate::Fate;
@@ -26,6 +26,8 @@ struct Network {
     percent: AtomicU64,
     connections: AtomicU64,
     broken: AtomicU64,
+    /// Connections that are still to be cut, and after how many bytes.
+    cuts: Mutex<(u64, u64)>,
 }
 
 impl Chaos {
@@ -42,6 +44,7 @@ impl Chaos {
             percent: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             broken: AtomicU64::new(0),
+            cuts: Mutex::default(),
         });
         let shared = Arc::clone(&network);
         thread::spawn(move || {
@@ -63,6 +66,11 @@ impl Chaos {
         self.network.percent.store(percent, Ordering::Relaxed);
     }
 
+    /// Cuts the next so many connections, each after so many bytes of what is asked, and spares none of them.
+    pub fn cuts(&self, connections: u64, after: u64) {
+        *self.network.cuts.lock().unwrap_or_else(PoisonError::into_inner) = (connections, after);
+    }
+
     /// How many connections it has broken.
     pub fn broken(&self) -> u64 {
         self.network.broken.load(Ordering::Relaxed)
@@ -72,13 +80,21 @@ impl Chaos {
 impl Network {
     fn serve(self: Arc<Self>, client: TcpStream) {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
-        let fate = Fate::of(self.seed, number, self.percent.load(Ordering::Relaxed));
+        let cut = self.next_cut();
+        let percent = self.percent.load(Ordering::Relaxed);
+        let fate = cut.map_or_else(|| Fate::of(self.seed, number, percent), Fate::AskingCut);
         // Whoever is not there any more needs no word of it.
-        let _gone = self.carry(&client, fate);
+        let _gone = self.carry(&client, fate, cut.is_some());
         let _gone = client.shutdown(Shutdown::Both);
     }
 
-    fn carry(self: &Arc<Self>, client: &TcpStream, fate: Fate) -> io::Result<()> {
+    fn next_cut(&self) -> Option<u64> {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        cuts.0 = cuts.0.checked_sub(1)?;
+        Some(cuts.1)
+    }
+
+    fn carry(self: &Arc<Self>, client: &TcpStream, fate: Fate, is_sure: bool) -> io::Result<()> {
         if fate == Fate::Refused {
             self.broken.fetch_add(1, Ordering::Relaxed);
             return Ok(());
@@ -93,8 +109,8 @@ impl Network {
             Fate::Served | Fate::Refused => (None, None),
         };
         let (network, from, to) = (Arc::clone(self), client.try_clone()?, server.try_clone()?);
-        let asking = thread::spawn(move || network.copy(&from, &to, asked));
-        self.copy(&server, client, answered);
+        let asking = thread::spawn(move || network.copy(&from, &to, asked, is_sure));
+        self.copy(&server, client, answered, is_sure);
         // Where the server is done, so is the client.
         let _gone = client.shutdown(Shutdown::Both);
         let _ended = asking.join();
@@ -102,11 +118,11 @@ impl Network {
     }
 
     /// Carries bytes one way, to the end or so far; then nothing more goes either way.
-    fn copy(&self, mut from: &TcpStream, mut to: &TcpStream, limit: Option<u64>) {
+    fn copy(&self, mut from: &TcpStream, mut to: &TcpStream, limit: Option<u64>, is_sure: bool) {
         let mut buffer = [0; 16 << 10];
         let mut left = limit.and_then(|limit| usize::try_from(limit).ok());
         while let Ok(read @ 1..) = from.read(&mut buffer) {
-            let spared = self.percent.load(Ordering::Relaxed) == 0;
+            let spared = !is_sure && self.percent.load(Ordering::Relaxed) == 0;
             let passing = left.filter(|_| !spared).unwrap_or(read).min(read);
             if to.write_all(&buffer[..passing]).is_err() {
                 break;
@@ -165,5 +181,7 @@ mod tests {
         assert!(chaos.broken() > 20, "{found:?}");
         chaos.breaks(0);
         assert!((0..20).all(|_| ask(&chaos) == 500));
+        chaos.cuts(2, 3);
+        assert_eq!([ask(&chaos), ask(&chaos), ask(&chaos)], [0, 0, 500]);
     }
 }

@@ -1,0 +1,85 @@
+//! What could not be delivered, and what is said of it.
+
+use serde_json::{Value, json};
+
+use super::{bucket, keys, run};
+use crate::harness::{Run, aws, home};
+
+#[test]
+fn what_cannot_be_delivered_waits_and_is_delivered_once() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "down-artifacts");
+    let buildspec =
+        "version: 0.2\nphases: { build: { commands: [echo hello > a] } }\nartifacts: { files: [a] }\n";
+    let project = json!({
+        "name": "down",
+        "artifacts": { "type": "S3", "location": "down-artifacts", "packaging": "ZIP", "name": "a.zip" },
+        "logsConfig": { "cloudWatchLogs": { "status": "ENABLED", "groupName": "down", "streamName": "all" } },
+    });
+    aws.faults("down", json!([{ "action": "*", "answer": 503 }]));
+    let ran = run(&home, aws, "down", buildspec, &project).finish().exited(0);
+    assert!(ran.errors().contains("is not delivered"), "{ran}");
+    let build = home.build();
+    home.runspan(["builds", "show", &build]).finish().exited(0).printed(&[
+        "SUCCEEDED",
+        "UNDELIVERED",
+        "cloudwatch-logs",
+        "s3-artifact arn:aws:s3:::down-artifacts/a.zip",
+    ]);
+    assert_eq!(keys(aws, "down-artifacts"), Vec::<String>::new());
+
+    aws.faults("down", json!([]));
+    for _ in 0..2 {
+        aws.serve(home.runspan(["builds", "deliver"]), "down").finish().exited(0);
+    }
+    assert_eq!(keys(aws, "down-artifacts"), ["a.zip"]);
+    assert_eq!(aws.all_messages("down", &format!("all/{build}")), home.log(&build));
+    home.runspan(["builds", "show", &build]).finish().exited(0).did_not_print("UNDELIVERED");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_do() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "wrong-artifacts");
+    let buildspec =
+        "version: 0.2\nphases: { build: { commands: [echo hello > a] } }\nartifacts: { files: [a] }\n";
+    let project =
+        json!({ "name": "wrong", "artifacts": { "type": "S3", "location": "wrong-artifacts", "name": "a" } });
+    let warns = |faults: Value| {
+        aws.faults("wrong", faults);
+        let ran = run(&home, aws, "wrong", buildspec, &project);
+        // No other credentials are found, whoever runs the tests.
+        ran.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    };
+    let refuses =
+        |code: &str| json!([{ "action": "s3:PutObject", "answer": 403, "code": code, "message": "No." }]);
+    for (code, remedy) in [
+        ("ExpiredToken", "the credentials have expired; sign in again or renew AWS_SESSION_TOKEN"),
+        ("InvalidAccessKeyId", "AWS does not take these credentials"),
+        ("RequestTimeTooSkewed", "AWS's clock and this machine's differ by minutes"),
+    ] {
+        let ran = warns(refuses(code)).finish().exited(0);
+        let said = ran.errors();
+        assert!(said.contains("waits to be uploaded") && said.contains(remedy), "{code}: {said}");
+    }
+    let without = |run: Run| run.env("AWS_ACCESS_KEY_ID", "").env("AWS_SECRET_ACCESS_KEY", "");
+    let said = without(warns(json!([]))).finish().exited(0).errors();
+    assert!(
+        said.contains("no AWS credentials for s3:PutObject") && said.contains("set AWS_PROFILE"),
+        "{said}"
+    );
+    // What nobody but the project's owner can change fails the build, as with CodeBuild.
+    warns(
+        json!([{ "action": "s3:PutObject", "answer": 301, "code": "PermanentRedirect", "message": "No." }]),
+    )
+    .finish()
+    .exited(1);
+    let message = home.record(&home.build()).context("UPLOAD_ARTIFACTS").1;
+    assert!(message.contains("the bucket is in another region; set AWS_REGION to it"), "{message}");
+
+    // Later, with everything in order, each of the builds that succeeded delivers.
+    assert_eq!(keys(aws, "wrong-artifacts"), Vec::<String>::new());
+    aws.faults("wrong", json!([]));
+    aws.serve(home.runspan(["builds", "deliver"]), "wrong").finish().exited(0);
+    assert_eq!(keys(aws, "wrong-artifacts"), ["a/a"]);
+}
