@@ -89,9 +89,9 @@ class Builds:
         command = [PROGRAM, "run", source, "--executor", executor, "--image", image, *arguments]
         return process(command, env={**self.env, **(env or {})}, **options)
 
-    def events(self, source, image, *arguments):
+    def events(self, source, image, *arguments, **options):
         """Runs a build for its events, without its log."""
-        output = self.run(source, image, "--json", *arguments, keep=True).output
+        output = self.run(source, image, "--json", *arguments, keep=True, **options).output
         return [event for line in output.splitlines() if (event := json.loads(line))["type"] != "log"]
 
     def remove(self):

@@ -28,7 +28,7 @@ fn open_uploads(aws: &Aws, bucket: &str) -> usize {
 
 /// The one object is what the build wrote, each of its parts came whole once, and nothing else is there.
 fn arrived_once(aws: &Aws, bucket: &str, ran: Finished) {
-    assert_eq!((keys(aws, bucket), open_uploads(aws, bucket)), (vec!["big".to_owned()], 0));
+    assert_eq!((keys(aws, bucket), open_uploads(aws, bucket)), (vec!["big".to_owned()], 0), "{ran}");
     assert_eq!(aws.parts(&format!("/{bucket}/big")), PARTS);
     let stored = aws.boto3("s3", "get_object", json!({ "Bucket": bucket, "Key": "big" }));
     ran.printed(&[stored["Body"]["sha256"].as_str().unwrap()]);
@@ -47,6 +47,8 @@ fn connections_that_break_within_parts_cost_no_part_that_arrived() {
     let run = home.run(source, BUSYBOX).arg("--project").arg(file);
     let ran = Aws::serve_behind(&chaos, run, "torn").finish().exited(0);
     assert!(chaos.broken() >= 8, "{} connections broke", chaos.broken());
+    // On a machine that is slow as well it may still wait.
+    Aws::serve_behind(&chaos, home.runspan(["builds", "deliver"]), "torn").finish().exited(0);
     arrived_once(aws, "torn-artifacts", ran);
     home.assert_nothing_left();
 }
