@@ -15,6 +15,8 @@ use crate::error::CallError;
 use crate::permissions::PUT_OBJECT;
 
 const PART: u64 = 8 << 20;
+/// Read at once; each read goes through another thread.
+const READ: usize = 512 << 10;
 /// S3 takes no more of one object.
 const MAX_PARTS: u64 = 10_000;
 /// Parts on their way at the same time.
@@ -230,6 +232,7 @@ async fn part(
     let offset = u64::from(number.unsigned_abs() - 1) * upload.part_bytes;
     let body = ByteStream::read_from()
         .path(&object.file)
+        .buffer_size(READ)
         .offset(offset)
         .length(Length::Exact(upload.part_bytes.min(bytes - offset)))
         .build()
