@@ -100,7 +100,8 @@ async fn a_login_reaches_the_engine_whatever_it_is_made_of() {
     assert_eq!(
         error.to_string(),
         "Unable to pull customer's container image. CannotPullContainerError: Error response from daemon: \
-         pull access denied for reg.example:5000/team/app, repository does not exist or may require 'docker login'"
+         pull access denied for reg.example:5000/team/app, repository does not exist or may require 'docker login' \
+         (reg.example:5000 refuses the login that there is)"
     );
     assert_eq!(
         progress.into_inner().unwrap(),
