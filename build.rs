@@ -41,11 +41,14 @@ fn build() -> Result<PathBuf> {
     let architecture = variable("CARGO_CFG_TARGET_ARCH")?;
     let musl = format!("{architecture}-unknown-linux-musl");
     // Glibc is asked for statically; musl is static by itself.
-    let (target, flags) = if is_installed(&musl)? {
-        (musl, "")
+    let (target, mut flags) = if is_installed(&musl)? {
+        (musl, Vec::new())
     } else {
-        (format!("{architecture}-unknown-linux-gnu"), "-Ctarget-feature=+crt-static")
+        (format!("{architecture}-unknown-linux-gnu"), vec!["-Ctarget-feature=+crt-static"])
     };
+    // The standard library starts processes without copying the agent's memory where it finds this, which a static
+    // binary has only when asked for it.
+    flags.push("-Clink-arg=-Wl,--undefined=posix_spawn_file_actions_addchdir_np");
 
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
@@ -80,7 +83,7 @@ fn build() -> Result<PathBuf> {
     ] {
         cargo.env_remove(name);
     }
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     let status = cargo.status().map_err(|error| format!("cannot run cargo for the agent: {error}"))?;
     if !status.success() {
         return Err(
