@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{BUSYBOX, DEBIAN, Home, IMAGES, example, home, listing, tree, unzip};
+use crate::harness::{BUSYBOX, DEBIAN, Home, IMAGES, SANDBOX, example, home, listing, root, tree, unzip};
 
 /// Runs the body on both images, each time in a fresh state directory.
 fn on_each_image(body: impl Fn(Home, &str)) {
@@ -366,9 +366,13 @@ fn project() {
         let settings = fs::read_to_string(example("project/project.json")).unwrap();
         assert!(settings.contains("\"image\": \"debian\""));
         let project = home.path("project.json");
+        let (executor, image) = match SANDBOX {
+            true => ("sandbox", root(image).display().to_string()),
+            false => ("docker", image.to_owned()),
+        };
         fs::write(&project, settings.replace("\"image\": \"debian\"", &format!("\"image\": \"{image}\"")))
             .unwrap();
-        home.runspan(["run"])
+        home.runspan(["run", "--executor", executor])
             .arg(example("project"))
             .arg("--project")
             .arg(&project)

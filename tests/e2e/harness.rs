@@ -120,7 +120,12 @@ impl Home {
 
     /// `run` of this directory or file on this image.
     pub(crate) fn run(&self, source: impl AsRef<Path>, image: &str) -> Run {
-        let run = self.runspan([OsStr::new("run"), source.as_ref().as_os_str()]);
+        self.run_on(image).arg(source.as_ref())
+    }
+
+    /// `run` on this image, of what is said yet.
+    pub(crate) fn run_on(&self, image: &str) -> Run {
+        let run = self.runspan(["run"]);
         match SANDBOX && IMAGES.contains(&image) {
             true => run.args(["--executor", "sandbox", "--image"]).arg(root(image)),
             false => run.args(["--executor", if SANDBOX { "sandbox" } else { "docker" }, "--image", image]),

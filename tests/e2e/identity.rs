@@ -112,7 +112,7 @@ fn a_source_is_a_repository_of_codecommit() {
     let fetch = |secret: &str| {
         // Through a proxy, so that the host's name is CodeCommit's own.
         let url = format!("http://{HOST}/v1/repos/shop");
-        let run = home.runspan(["run", "--image", BUSYBOX, "--source", &url]);
+        let run = home.run_on(BUSYBOX).args(["--source", &url]);
         let run = aws.serve(run, "identity").env("AWS_SECRET_ACCESS_KEY", secret);
         run.env("http_proxy", format!("http://{}", aws.address())).finish()
     };

@@ -42,9 +42,7 @@ fn a_git_source_is_built_at_the_version_that_was_asked_for() {
     let second = commit(&repository, "second");
     git(&repository, &["checkout", "-q", "main"]);
     let url = format!("file://{}", repository.display());
-    let run = |version: &[&str]| {
-        home.runspan(["run", "--source", &url, "--image", IMAGES[0]]).args(version).finish()
-    };
+    let run = |version: &[&str]| home.run_on(IMAGES[0]).args(["--source", &url]).args(version).finish();
     run(&[]).exited(0).printed(&[&format!("READ=first AT={first}"), &format!("URL={url}")]);
     run(&["--source-version", "feature"]).exited(0).printed(&[&format!("READ=second AT={second}")]);
     run(&["--source-version", &first]).exited(0).printed(&["READ=first"]);
@@ -63,7 +61,7 @@ fn a_link_in_a_repository_does_not_reach_a_file_of_this_machine() {
     git(&repository, &["init", "-q"]);
     commit(&repository, "x");
     let url = format!("file://{}", repository.display());
-    let run = home.runspan(["run", "--source", &url, "--image", IMAGES[0]]).finish();
+    let run = home.run_on(IMAGES[0]).args(["--source", &url]).finish();
     run.exited(2).did_not_print("OUTSIDE");
 }
 
@@ -74,7 +72,8 @@ fn a_zip_file_is_a_source() {
     let zipped = home.path("source.zip");
     let status = Command::new("zip").arg("-qr").arg(&zipped).arg(".").current_dir(&tree).status().unwrap();
     assert!(status.success());
-    home.runspan(["run", "--source", &zipped.to_string_lossy(), "--image", IMAGES[0]])
+    home.run_on(IMAGES[0])
+        .args(["--source", &zipped.to_string_lossy()])
         .finish()
         .exited(0)
         .printed(&["READ=zipped"]);

@@ -23,7 +23,7 @@ fn a_source_is_a_zip_file_in_a_bucket() {
 
     let fetch = |key: &str| {
         let url = format!("s3://all-sources/{key}");
-        aws.serve(home.runspan(["run", "--image", BUSYBOX, "--source", &url]), "source").finish()
+        aws.serve(home.run_on(BUSYBOX).args(["--source", &url]), "source").finish()
     };
     fetch("app.zip").exited(0).printed(&["from the bucket\n"]);
     let record = home.record(&home.build()).0;
