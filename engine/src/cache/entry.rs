@@ -34,9 +34,7 @@ impl Head {
         let created = SystemTime::UNIX_EPOCH + Duration::from_millis(self.created_ms);
         SystemTime::now().duration_since(created).unwrap_or_default()
     }
-}
 
-impl Head {
     /// Of a copy.
     pub(super) fn of_copy(key: Option<&str>, created_ms: u64) -> io::Result<Self> {
         Ok(Self { key: key.map(str::to_owned), created_ms, boot: Some(boot()?) })

@@ -3,10 +3,30 @@
 use std::fs;
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{bucket, keys, run};
 use crate::harness::{BUILD_LIMIT, aws, home, wait_until};
+
+/// Two builds with an artifact each.
+const TWO: &str = r#"
+version: 0.2
+batch: { build-list: [{ identifier: one }, { identifier: two }] }
+phases: { build: { commands: ["echo $CODEBUILD_BATCH_BUILD_IDENTIFIER > $CODEBUILD_BATCH_BUILD_IDENTIFIER"] } }
+artifacts: { files: [one, two] }
+"#;
+
+/// A project of this name that combines them in a bucket of its own.
+fn combining(name: &str) -> Value {
+    json!({
+        "name": name,
+        "artifacts": {
+            "type": "S3", "location": format!("{name}-artifacts"), "packaging": "ZIP", "namespaceType": "BUILD_ID",
+            "name": "all.zip",
+        },
+        "buildBatchConfig": { "combineArtifacts": true },
+    })
+}
 
 #[test]
 fn builds_of_a_batch_hand_on_what_goes_into_a_bucket() {
@@ -55,19 +75,9 @@ artifacts: { files: ["*.txt"] }
 fn a_combined_artifact_waits_for_its_bucket() {
     let (Some(home), Some(aws)) = (home(), aws()) else { return };
     bucket(aws, "late-artifacts");
-    let buildspec = r#"
-version: 0.2
-batch: { build-list: [{ identifier: one }, { identifier: two }] }
-phases: { build: { commands: ["echo $CODEBUILD_BATCH_BUILD_IDENTIFIER > $CODEBUILD_BATCH_BUILD_IDENTIFIER"] } }
-artifacts: { files: [one, two] }
-"#;
-    let project = json!({
-        "name": "late",
-        "artifacts": { "type": "S3", "location": "late-artifacts", "packaging": "ZIP", "namespaceType": "BUILD_ID", "name": "all.zip" },
-        "buildBatchConfig": { "combineArtifacts": true },
-    });
+    let project = combining("late");
     aws.faults("late", json!([{ "action": "*", "answer": 503 }]));
-    let ran = run(&home, aws, "late", buildspec, &project).finish().exited(0);
+    let ran = run(&home, aws, "late", TWO, &project).finish().exited(0);
     let said = ran.errors();
     let batch = said.split("late:").find_map(|text| {
         text.split(['\u{1b}', ' ', ':', '\n'])
@@ -94,20 +104,10 @@ artifacts: { files: [one, two] }
 fn a_batch_that_is_stopped_while_it_combines_leaves_no_artifact() {
     let (Some(home), Some(aws)) = (home(), aws()) else { return };
     bucket(aws, "stopped-artifacts");
-    let buildspec = r#"
-version: 0.2
-batch: { build-list: [{ identifier: one }, { identifier: two }] }
-phases: { build: { commands: ["echo $CODEBUILD_BATCH_BUILD_IDENTIFIER > $CODEBUILD_BATCH_BUILD_IDENTIFIER"] } }
-artifacts: { files: [one, two] }
-"#;
-    let project = json!({
-        "name": "stopped",
-        "artifacts": { "type": "S3", "location": "stopped-artifacts", "packaging": "ZIP", "namespaceType": "BUILD_ID", "name": "all.zip" },
-        "buildBatchConfig": { "combineArtifacts": true },
-    });
+    let project = combining("stopped");
     // The builds' own artifacts arrive; that of the batch is on its way for ever.
     aws.faults("stopped", json!([{ "action": "s3:PutObject", "answer": "hold", "after": 2 }]));
-    let running = run(&home, aws, "stopped", buildspec, &project).start();
+    let running = run(&home, aws, "stopped", TWO, &project).start();
     wait_until("the batch combines", BUILD_LIMIT, || (aws.requests("stopped") == 3).then_some(()));
     running.signal(Signal::INT);
     running.finish().exited(130);
