@@ -277,7 +277,7 @@ ALL = {
     "log": (log, 3),
     "memory": (memory, 1),
     "artifact": (artifact, 3),
-    "upload": (lambda builds, rounds: aws.upload(Row, builds, rounds), 1),
+    "upload": (lambda builds, rounds: aws.upload(Row, builds, rounds), 2),
     "cache": (lambda builds, rounds: aws.cache(Row, builds, rounds), 5),
     "sinks": (lambda builds, rounds: aws.sinks(Row, builds, rounds), 15),
     "check": (check, 5),

@@ -1,17 +1,17 @@
 //! Blobs: files into the container and out of it, each over a connection of its own.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use runspan_agent_protocol::{
-    Collect, Collected, End, HEADER, Kind, Purpose, Reply, SendFileError, Unpack, decode, parse_header,
-    read_frame, send_file, write_frame, write_json,
+    BlobReader, CarryError, Collect, Collected, End, Kind, Purpose, Reply, Unpack, read_frame, send_file,
+    write_frame, write_json,
 };
-use runspan_archive::{SendFile, Sent};
+use runspan_archive::{ReceiveFile, ReceiveFileError, SendFile, Sent};
 
 use crate::error::AgentError;
 use crate::files::{self, Remembered, Unpacked};
@@ -20,8 +20,6 @@ use crate::shared::{Session, Shared};
 
 /// Bytes of a blob in one frame.
 const PIECE: usize = 256 << 10;
-/// Larger reads of a blob go past the buffer.
-const AHEAD: usize = 32 << 10;
 const DIAL_RETRY: Duration = Duration::from_millis(100);
 
 /// Carries out [`runspan_agent_protocol::Verb::Unpack`]; anew when the supervisor dies meanwhile and another comes.
@@ -113,10 +111,7 @@ fn dial_patiently(shared: &Shared, request: u64, purpose: impl Fn() -> Purpose) 
 /// A blob from the supervisor; its end is the supervisor's word that it is whole.
 #[derive(Debug)]
 struct Download<'a> {
-    from: BufReader<UnixStream>,
-    /// Bytes of the piece that were not read yet.
-    left: usize,
-    ended: bool,
+    from: BlobReader,
     /// Whether the line broke.
     cut: &'a AtomicBool,
 }
@@ -125,56 +120,31 @@ impl<'a> Download<'a> {
     fn open(shared: &Shared, request: u64, cut: &'a AtomicBool) -> io::Result<Self> {
         let stream = dial_patiently(shared, request, || Purpose::Download { request })?;
         shared.control.set_transfer(request, stream.try_clone()?);
-        Ok(Self { from: BufReader::with_capacity(AHEAD, stream), left: 0, ended: false, cut })
-    }
-
-    /// Begins the next piece, or sees the end.
-    fn next(&mut self) -> io::Result<()> {
-        let mut header = [0; HEADER];
-        self.from.read_exact(&mut header)?;
-        let (kind, length) = parse_header(header)?;
-        match kind {
-            Kind::Data => self.left = length,
-            Kind::End => {
-                let mut payload = vec![0; length];
-                self.from.read_exact(&mut payload)?;
-                match decode(&payload)? {
-                    End::Complete => self.ended = true,
-                    End::Failed(reason) => return Err(io::Error::other(reason)),
-                    End::Exited(_) => return Err(io::ErrorKind::InvalidData.into()),
-                }
-            }
-            _ => return Err(io::ErrorKind::InvalidData.into()),
-        }
-        Ok(())
+        Ok(Self { from: BlobReader::new(stream), cut })
     }
 
     /// Notes an error of the line itself.
-    fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+    fn note(&self, error: &io::Error) {
         let said = [io::ErrorKind::Other, io::ErrorKind::InvalidData];
-        let cut = result.as_ref().is_err_and(|error| !said.contains(&error.kind()));
-        self.cut.fetch_or(cut, Ordering::Relaxed);
-        result
+        self.cut.fetch_or(!said.contains(&error.kind()), Ordering::Relaxed);
     }
 }
 
 impl Read for Download<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        while self.left == 0 && !self.ended {
-            let next = self.next();
-            self.noted(next)?;
-        }
-        let most = to.len().min(self.left);
-        if most == 0 {
-            return Ok(0);
-        }
-        let read = self.from.read(&mut to[..most]).and_then(|read| match read {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            read => Ok(read),
-        });
-        let read = self.noted(read)?;
-        self.left -= read;
-        Ok(read)
+        self.from.read(to).inspect_err(|error| self.note(error))
+    }
+}
+
+impl ReceiveFile for Download<'_> {
+    fn receive_file(&mut self, file: &File, bytes: u64) -> Result<(), ReceiveFileError> {
+        self.from.receive_file(file, bytes).map_err(|error| match error {
+            CarryError::File(error) => ReceiveFileError::File(error),
+            CarryError::Line(error) => {
+                self.note(&error);
+                ReceiveFileError::Stream(error)
+            }
+        })
     }
 }
 
@@ -233,8 +203,8 @@ impl SendFile for Upload<'_> {
         match send_file(&self.stream, file, bytes) {
             Ok(had) if had == bytes => Ok(Sent::Whole),
             Ok(_) => Ok(Sent::Shrunk),
-            Err(SendFileError::File(error)) => Err(error),
-            Err(SendFileError::Line(error)) => {
+            Err(CarryError::File(error)) => Err(error),
+            Err(CarryError::Line(error)) => {
                 self.cut.store(true, Ordering::Relaxed);
                 Err(error)
             }

@@ -8,8 +8,8 @@ use std::path::Path;
 use tar::{Entry, EntryType};
 
 use crate::dress::Attributes;
-use crate::headers::Headers;
 use crate::place::Place;
+use crate::stream::Stream;
 use crate::unpack::{attributes, broken, drain, link_target};
 use crate::{ArchiveError, Limits, Options, Owner, Unpacked};
 
@@ -32,10 +32,10 @@ const XATTR: &[u8] = b"SCHILY.xattr.";
 pub fn unpack_layer(reader: impl Read, directory: &Path, limits: Limits) -> Result<Unpacked, ArchiveError> {
     let options = Options { owner: Owner::Archive, mode_mask: 0o7777, limits, ..Options::default() };
     let mut place = Place::new(directory, options)?;
-    let (headers, reader) = Headers::new(reader);
-    let mut archive = tar::Archive::new(reader);
+    let stream = Stream::new(reader);
+    let mut archive = tar::Archive::new(stream.share());
     let mut entries = archive.entries().map_err(broken)?;
-    while let Some(entry) = headers.limited(|| entries.next()) {
+    while let Some(entry) = stream.limited(|| entries.next()) {
         put(&mut entry.map_err(broken)?, &mut place)?;
     }
     drain(&mut archive.into_inner())?;

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::dress::{Attributes, Dress};
 use crate::writer::{Stopped, Writer};
-use crate::{ArchiveError, Beneath};
+use crate::{ArchiveError, Beneath, ReceiveFileError};
 
 /// How an archive is unpacked.
 #[derive(Clone, Copy, Debug)]
@@ -145,28 +145,87 @@ impl Place {
         attributes: Attributes,
         content: &mut impl Read,
     ) -> Result<(), ArchiveError> {
+        let file = self.make(name)?;
+        match self.writer.take() {
+            Some(writer) => {
+                let result = self.hand_over(&writer, file, name, attributes, content);
+                self.keep(writer, result)
+            }
+            None => self.write(file, name, &attributes, content),
+        }
+    }
+
+    /// Makes a file of so many bytes, which `receive` puts where it is told to.
+    pub(crate) fn receive(
+        &mut self,
+        name: &[u8],
+        attributes: Attributes,
+        bytes: u64,
+        receive: impl FnOnce(&File) -> Result<(), ReceiveFileError>,
+    ) -> Result<(), ArchiveError> {
+        self.take(bytes)?;
+        let file = self.make(name)?;
+        let Some(writer) = self.writer.take() else {
+            receive(&file).map_err(|error| match error {
+                ReceiveFileError::Stream(error) => ArchiveError::Stream(error),
+                ReceiveFileError::File(error) => ArchiveError::disk("write", name, error),
+            })?;
+            return self.put_on(&file, name, &attributes);
+        };
+        let hand_over = || {
+            writer.begin(file, name)?;
+            receive(writer.piped(bytes)?).map_err(|error| match error {
+                ReceiveFileError::Stream(error) => Failure::Archive(ArchiveError::Stream(error)),
+                // Nobody reads what is put into the pipe.
+                ReceiveFileError::File(_) => Failure::Stopped,
+            })?;
+            Ok(writer.dress(attributes)?)
+        };
+        let result = hand_over();
+        self.keep(writer, result)
+    }
+
+    /// Keeps the writer for the next file, or ends it where this one failed.
+    fn keep(&mut self, writer: Writer, result: Result<(), Failure>) -> Result<(), ArchiveError> {
+        match result {
+            Ok(()) => {
+                self.writer = Some(writer);
+                Ok(())
+            }
+            Err(Failure::Archive(error)) => {
+                // What was handed over before stays.
+                writer.end()?;
+                Err(error)
+            }
+            Err(Failure::Stopped) => Err(writer.end().err().unwrap_or_else(|| {
+                ArchiveError::Stream(std::io::Error::other("the thread that writes files ended early"))
+            })),
+        }
+    }
+
+    /// An empty file of this name.
+    fn make(&mut self, name: &[u8]) -> Result<File, ArchiveError> {
         self.count()?;
         self.symlinks.remove(name);
         let (beneath, parts) = self.locate(name)?;
         let file = beneath.file(&parts).map_err(|error| ArchiveError::disk("make file", name, error))?;
         self.done.files += 1;
-        match self.writer.take() {
-            Some(writer) => match self.hand_over(&writer, file, name, attributes, content) {
-                Ok(()) => {
-                    self.writer = Some(writer);
-                    Ok(())
-                }
-                Err(Failure::Archive(error)) => {
-                    // What was handed over before stays.
-                    writer.end()?;
-                    Err(error)
-                }
-                Err(Failure::Stopped) => Err(writer.end().err().unwrap_or_else(|| {
-                    ArchiveError::Stream(std::io::Error::other("the thread that writes files ended early"))
-                })),
-            },
-            None => self.write(file, name, &attributes, content),
+        Ok(file)
+    }
+
+    fn put_on(&self, file: &File, name: &[u8], attributes: &Attributes) -> Result<(), ArchiveError> {
+        self.dress
+            .put_on(file, attributes)
+            .map_err(|error| ArchiveError::disk("set the attributes of", name, error))
+    }
+
+    /// Counts bytes that go into a file.
+    fn take(&mut self, bytes: u64) -> Result<(), ArchiveError> {
+        self.done.bytes = self.done.bytes.saturating_add(bytes);
+        if self.done.bytes > self.options.limits.bytes {
+            return Err(ArchiveError::TooLarge { limit: self.options.limits.bytes, what: "bytes" });
         }
+        Ok(())
     }
 
     fn write(
@@ -185,9 +244,7 @@ impl Place {
             file.write_all(&buffer[..read]).map_err(|error| ArchiveError::disk("write", name, error))?;
         }
         self.buffer = buffer;
-        self.dress
-            .put_on(&file, attributes)
-            .map_err(|error| ArchiveError::disk("set the attributes of", name, error))
+        self.put_on(&file, name, attributes)
     }
 
     fn hand_over(
@@ -221,10 +278,7 @@ impl Place {
                 Err(error) => return Err(ArchiveError::Stream(error)),
             }
         }
-        self.done.bytes += filled as u64;
-        if self.done.bytes > self.options.limits.bytes {
-            return Err(ArchiveError::TooLarge { limit: self.options.limits.bytes, what: "bytes" });
-        }
+        self.take(filled as u64)?;
         Ok(filled)
     }
 

@@ -6,10 +6,13 @@ use std::path::Path;
 use tar::{Entry, EntryType, Header};
 
 use crate::dress::Attributes;
-use crate::headers::Headers;
 use crate::place::Place;
+use crate::stream::Stream;
 use crate::zip_time::to_unix;
-use crate::{ArchiveError, Options, Unpacked};
+use crate::{ArchiveError, Options, ReceiveFile, Unpacked};
+
+/// A larger file is received past the buffers.
+const BUFFERED: u64 = 64 << 10;
 
 /// Unpacks a tar stream into a directory, made where absent, and reads the stream to its end.
 ///
@@ -18,7 +21,11 @@ use crate::{ArchiveError, Options, Unpacked};
 ///
 /// # Errors
 /// [`ArchiveError`]; what was unpacked before stays.
-pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Result<Unpacked, ArchiveError> {
+pub fn unpack_tar(
+    reader: impl ReceiveFile,
+    directory: &Path,
+    options: Options,
+) -> Result<Unpacked, ArchiveError> {
     unpack_tar_telling(reader, directory, options, &mut |_| {})
 }
 
@@ -27,16 +34,16 @@ pub fn unpack_tar(reader: impl Read, directory: &Path, options: Options) -> Resu
 /// # Errors
 /// As [`unpack_tar`].
 pub fn unpack_tar_telling(
-    reader: impl Read,
+    reader: impl ReceiveFile,
     directory: &Path,
     options: Options,
     tell: &mut dyn FnMut(&[u8]),
 ) -> Result<Unpacked, ArchiveError> {
     let mut place = Place::new(directory, options)?;
-    let (headers, reader) = Headers::new(reader);
-    let mut archive = tar::Archive::new(reader);
+    let stream = Stream::new(reader);
+    let mut archive = tar::Archive::new(stream.share());
     let mut entries = archive.entries().map_err(broken)?;
-    while let Some(entry) = headers.limited(|| entries.next()) {
+    while let Some(entry) = stream.limited(|| entries.next()) {
         let mut entry = entry.map_err(broken)?;
         let name = entry.path_bytes().into_owned();
         let attributes = attributes(entry.header())?;
@@ -47,6 +54,10 @@ pub fn unpack_tar_telling(
                 // Old archives mark directories by a slash only.
                 if name.last() == Some(&b'/') {
                     place.directory(&name, attributes)?;
+                } else if is_plain(&entry) && entry.size() > BUFFERED {
+                    let size = entry.size();
+                    place.receive(&name, attributes, size, |file| stream.receive_file(file, size))?;
+                    drain(&mut entry)?;
                 } else {
                     place.file(&name, attributes, &mut entry)?;
                 }
@@ -112,6 +123,11 @@ pub(crate) fn attributes(header: &Header) -> Result<Attributes, ArchiveError> {
 pub(crate) fn link_target<R: Read>(entry: &Entry<'_, R>, name: &[u8]) -> Result<Vec<u8>, ArchiveError> {
     let target = entry.link_name_bytes().ok_or_else(|| ArchiveError::refused(name, "a link to nowhere"))?;
     Ok(target.into_owned())
+}
+
+/// Whether an entry's bytes in the stream are its file's.
+fn is_plain<R: Read>(entry: &Entry<'_, R>) -> bool {
+    matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous)
 }
 
 /// Reads to the end.

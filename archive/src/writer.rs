@@ -1,7 +1,8 @@
 //! Files written on a thread of its own, while whoever unpacks reads what follows.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read as _, Write};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -10,6 +11,8 @@ use crate::dress::{Attributes, Dress};
 
 /// Bytes that go over together.
 const PIECE: usize = 256 << 10;
+/// Bytes that may be on their way through the pipe.
+const PIPE: usize = 1 << 20;
 /// Orders that may wait.
 const AHEAD: usize = 24;
 
@@ -17,6 +20,8 @@ const AHEAD: usize = 24;
 enum Order {
     Begin(File, Vec<u8>),
     Piece(Vec<u8>, usize),
+    /// So many bytes come through the pipe.
+    Piped(u64),
     End(Attributes),
 }
 
@@ -24,6 +29,7 @@ enum Order {
 pub(crate) struct Writer {
     orders: SyncSender<Order>,
     spare: Receiver<Vec<u8>>,
+    pipe: File,
     thread: JoinHandle<Result<(), ArchiveError>>,
 }
 
@@ -31,10 +37,13 @@ pub(crate) struct Writer {
 pub(crate) struct Stopped;
 
 impl Writer {
-    /// Starts it; `None` where there can be no thread.
+    /// Starts it; `None` where there can be no thread and no pipe.
     pub(crate) fn start(dress: Dress) -> Option<Self> {
         let (orders, received) = sync_channel(AHEAD);
         let (used, spare) = channel();
+        let (pipe, into_pipe) = io::pipe().ok()?;
+        // Else it is smaller.
+        let _size = rustix::pipe::fcntl_setpipe_size(&into_pipe, PIPE);
         let work = move || {
             let mut current: Option<(File, Vec<u8>)> = None;
             for order in received {
@@ -46,19 +55,24 @@ impl Writer {
                         // Whoever reads may be through.
                         let _unwanted = used.send(bytes);
                     }
+                    (Order::Piped(bytes), Some((file, name))) => {
+                        // When there are fewer, whoever reads has failed. By `splice`, where the file system has it.
+                        io::copy(&mut (&pipe).take(bytes), file)
+                            .map_err(|error| ArchiveError::disk("write", name, error))?;
+                    }
                     (Order::End(attributes), Some((file, name))) => {
                         dress
                             .put_on(file, &attributes)
                             .map_err(|error| ArchiveError::disk("set the attributes of", name, error))?;
                         current = None;
                     }
-                    (Order::Piece(..) | Order::End(_), None) => {}
+                    (Order::Piece(..) | Order::Piped(_) | Order::End(_), None) => {}
                 }
             }
             Ok(())
         };
         let thread = thread::Builder::new().name("unpack-write".into()).spawn(work).ok()?;
-        Some(Self { orders, spare, thread })
+        Some(Self { orders, spare, pipe: File::from(OwnedFd::from(into_pipe)), thread })
     }
 
     /// An empty piece, to be filled.
@@ -74,6 +88,12 @@ impl Writer {
         self.send(Order::Piece(piece, length))
     }
 
+    /// So many bytes follow through the pipe, which is for the caller to fill.
+    pub(crate) fn piped(&self, bytes: u64) -> Result<&File, Stopped> {
+        self.send(Order::Piped(bytes))?;
+        Ok(&self.pipe)
+    }
+
     pub(crate) fn dress(&self, attributes: Attributes) -> Result<(), Stopped> {
         self.send(Order::End(attributes))
     }
@@ -84,7 +104,7 @@ impl Writer {
 
     /// Waits until everything is written; an error is that of the first file that was not.
     pub(crate) fn end(self) -> Result<(), ArchiveError> {
-        drop(self.orders);
+        drop((self.orders, self.pipe));
         self.thread.join().unwrap_or_else(|_| {
             Err(ArchiveError::Stream(std::io::Error::other("the thread that writes files died")))
         })

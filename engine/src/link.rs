@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use runspan_agent_protocol as protocol;
 use runspan_agent_protocol::{
-    Answer, End, HEADER, Hello, Kind, PROTOCOL, Purpose, Question, RecordHead, Reply, Request, SendFileError,
-    Verb, Welcome, decode, layout, parse_header, read_frame, send_file, write_frame, write_json,
+    Answer, BlobReader, CarryError, End, HEADER, Hello, Kind, PROTOCOL, Purpose, Question, RecordHead, Reply,
+    Request, Verb, Welcome, decode, layout, parse_header, read_frame, send_file, write_frame, write_json,
 };
-use runspan_archive::{SendFile, Sent};
+use runspan_archive::{ReceiveFile, ReceiveFileError, SendFile, Sent};
 use tokio::sync::mpsc;
 
 use crate::event::Event;
@@ -51,7 +51,7 @@ pub enum Incoming {
 }
 
 /// Reads an upload; its result tells the driver what was stored.
-pub type ReceiveBlob = Box<dyn FnOnce(&mut dyn Read) + Send>;
+pub type ReceiveBlob = Box<dyn FnOnce(&mut dyn ReceiveFile) + Send>;
 /// Answers a question of the build's, or says why not; may take its time.
 pub type Answers = Box<dyn Fn(Question) -> Result<Answer, String> + Send + Sync>;
 /// Writes a download.
@@ -296,7 +296,7 @@ impl Shared {
                 let blob = lock(&self.blobs).remove(&request);
                 let Some(Blob::Upload(receive)) = blob else { return Ok(()) };
                 let answer = stream.try_clone()?;
-                let mut blob = BlobReader::new(stream);
+                let mut blob = Upload(BlobReader::new(stream));
                 receive(&mut blob);
                 // The sender must not find the line cut because somebody needed only the beginning.
                 io::copy(&mut blob, &mut io::sink())?;
@@ -305,7 +305,7 @@ impl Shared {
             Purpose::Download { request } => {
                 let blob = lock(&self.blobs).remove(&request);
                 let Some(Blob::Download(send)) = blob else { return Ok(()) };
-                let mut to = BlobWriter(BufWriter::with_capacity(CHUNK, Frames(stream)));
+                let mut to = Download(BufWriter::with_capacity(CHUNK, Frames(stream)));
                 let end = match send(&mut to).and_then(|()| to.flush()) {
                     Ok(()) => End::Complete,
                     Err(error) => End::Failed(error.to_string()),
@@ -429,57 +429,30 @@ fn journaled(event: &protocol::Event) -> Option<Event> {
     })
 }
 
-/// The bytes of an upload; an end that says failed, and a missing end, are errors.
-struct BlobReader {
-    from: BufReader<UnixStream>,
-    left: usize,
-    ended: bool,
-}
+/// A blob from the agent.
+struct Upload(BlobReader);
 
-impl BlobReader {
-    fn new(stream: UnixStream) -> Self {
-        Self { from: BufReader::with_capacity(2 * CHUNK, stream), left: 0, ended: false }
+impl Read for Upload {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
     }
 }
 
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.left == 0 && !self.ended {
-            let mut head = [0; HEADER];
-            self.from.read_exact(&mut head)?;
-            let (kind, length) = parse_header(head)?;
-            if kind == Kind::Data {
-                self.left = length;
-                continue;
-            }
-            let mut payload = vec![0; length];
-            self.from.read_exact(&mut payload)?;
-            match (kind, decode(&payload)?) {
-                (Kind::End, End::Complete) => self.ended = true,
-                (Kind::End, End::Failed(reason)) => return Err(io::Error::other(reason)),
-                _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "broken blob")),
-            }
-        }
-        let most = buffer.len().min(self.left);
-        if most == 0 {
-            // Not even an empty read, which would wait for what comes after the end.
-            return Ok(0);
-        }
-        let read = self.from.read(&mut buffer[..most])?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= read;
-        Ok(read)
+impl ReceiveFile for Upload {
+    fn receive_file(&mut self, file: &File, bytes: u64) -> Result<(), ReceiveFileError> {
+        self.0.receive_file(file, bytes).map_err(|error| match error {
+            CarryError::File(error) => ReceiveFileError::File(error),
+            CarryError::Line(error) => ReceiveFileError::Stream(error),
+        })
     }
 }
 
 /// A blob to the agent, in frames of some size.
-struct BlobWriter(BufWriter<Frames>);
+struct Download(BufWriter<Frames>);
 
 struct Frames(UnixStream);
 
-impl Write for BlobWriter {
+impl Write for Download {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -489,13 +462,13 @@ impl Write for BlobWriter {
     }
 }
 
-impl SendFile for BlobWriter {
+impl SendFile for Download {
     fn send_file(&mut self, file: &File, bytes: u64) -> io::Result<Sent> {
         self.flush()?;
         match send_file(&self.0.get_ref().0, file, bytes) {
             Ok(had) if had == bytes => Ok(Sent::Whole),
             Ok(_) => Ok(Sent::Shrunk),
-            Err(SendFileError::File(error) | SendFileError::Line(error)) => Err(error),
+            Err(CarryError::File(error) | CarryError::Line(error)) => Err(error),
         }
     }
 }

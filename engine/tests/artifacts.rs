@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use runspan_archive::{Limits, TarWriter};
+use runspan_archive::{Limits, ReceiveFile, TarWriter};
 use runspan_engine::artifacts::{ArtifactError, Packaging, Stored, store};
 
 fn put(dir: &Path, packaging: Packaging, key: &str, mut bytes: &[u8]) -> Result<Stored, ArtifactError> {
@@ -94,6 +94,7 @@ fn a_broken_stream_leaves_what_was_there() {
             }
         }
     }
+    impl ReceiveFile for Cut<'_> {}
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), Packaging::Zip, "app.zip", b"old").unwrap();
     put(dir.path(), Packaging::None, "app", &tar(&[("f", "old")])).unwrap();

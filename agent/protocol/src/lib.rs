@@ -17,6 +17,7 @@
 //! answered by exactly one [`Event::Done`]. A request whose id was seen before is ignored, so a supervisor may
 //! repeat what it is not sure was received.
 
+mod blob;
 mod companion;
 mod event;
 mod frame;
@@ -26,13 +27,14 @@ mod secret;
 mod send_file;
 mod step;
 
+pub use blob::BlobReader;
 pub use companion::*;
 pub use event::*;
 pub use frame::*;
 pub use question::*;
 pub use request::*;
 pub use secret::Secret;
-pub use send_file::{SendFileError, send_file};
+pub use send_file::{CarryError, send_file};
 pub use step::*;
 
 use serde::{Deserialize, Serialize};

@@ -9,10 +9,11 @@ use crate::{Kind, header};
 /// Bytes of one data frame that the kernel carries.
 const CARRIED: u64 = 4 << 20;
 
-/// Why a file was not sent.
+/// Why a file's bytes did not all get from one side to the other.
 #[derive(Debug)]
-pub enum SendFileError {
-    /// It cannot be read. Zeros stand for the rest, so the line can still say what went wrong.
+pub enum CarryError {
+    /// The file does not give or take them. Where it was sent, zeros stand for the rest, so that the line can still say
+    /// what went wrong.
     File(io::Error),
     /// The line broke.
     Line(io::Error),
@@ -22,22 +23,22 @@ pub enum SendFileError {
 /// the file turns out not to have. Returns how many it had.
 ///
 /// # Errors
-/// [`SendFileError`].
-pub fn send_file(mut to: &UnixStream, file: &File, bytes: u64) -> Result<u64, SendFileError> {
+/// [`CarryError`].
+pub fn send_file(mut to: &UnixStream, file: &File, bytes: u64) -> Result<u64, CarryError> {
     let (mut left, mut had) = (bytes, 0);
     while left > 0 {
         let size = left.min(CARRIED);
         left -= size;
         let frame = usize::try_from(size).unwrap_or(usize::MAX);
-        io::Write::write_all(&mut to, &header(Kind::Data, frame)).map_err(SendFileError::Line)?;
+        io::Write::write_all(&mut to, &header(Kind::Data, frame)).map_err(CarryError::Line)?;
         let (sent, failure) = carry(file, to, frame);
         had += sent as u64;
         if sent < frame {
             let zeros = (frame - sent) as u64;
-            io::copy(&mut io::repeat(0).take(zeros), &mut to).map_err(SendFileError::Line)?;
+            io::copy(&mut io::repeat(0).take(zeros), &mut to).map_err(CarryError::Line)?;
         }
         if let Some(failure) = failure {
-            return Err(SendFileError::File(failure));
+            return Err(CarryError::File(failure));
         }
     }
     Ok(had)
@@ -66,7 +67,7 @@ mod tests {
     use crate::read_frame;
 
     /// What arrives of this, as one blob, and how it ended.
-    fn sent(file: &File, bytes: u64) -> (Vec<u8>, Result<u64, SendFileError>) {
+    fn sent(file: &File, bytes: u64) -> (Vec<u8>, Result<u64, CarryError>) {
         let (to, mut from) = UnixStream::pair().unwrap();
         let reader = thread::spawn(move || {
             let (mut all, mut payload) = (Vec::new(), Vec::new());
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(arrived, b"short\0\0\0\0");
         let directory = File::open("/").unwrap();
         let (arrived, had) = sent(&directory, 3);
-        assert!(matches!(had, Err(SendFileError::File(_))));
+        assert!(matches!(had, Err(CarryError::File(_))));
         assert_eq!(arrived, b"\0\0\0");
     }
 
@@ -110,6 +111,6 @@ mod tests {
         let (to, from) = UnixStream::pair().unwrap();
         drop(from);
         let had = send_file(&to, &File::open("/dev/zero").unwrap(), 9);
-        assert!(matches!(had, Err(SendFileError::Line(_))));
+        assert!(matches!(had, Err(CarryError::Line(_))));
     }
 }

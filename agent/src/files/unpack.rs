@@ -1,11 +1,10 @@
 //! A stream from the supervisor, unpacked.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use runspan_agent_protocol::Unpack;
-use runspan_archive::{Options, Owner, unpack_tar_telling};
+use runspan_archive::{Options, Owner, ReceiveFile, unpack_tar_telling};
 
 use super::FilesError;
 use super::fingerprint::{Names, Remembered};
@@ -28,7 +27,7 @@ pub struct Unpacked {
 ///
 /// # Errors
 /// [`FilesError::Unpack`] and [`FilesError::UnknownUser`]; what was unpacked before stays.
-pub fn unpack(reader: impl Read, request: &Unpack) -> Result<Unpacked, FilesError> {
+pub fn unpack(reader: impl ReceiveFile, request: &Unpack) -> Result<Unpacked, FilesError> {
     let owner = match &request.owner {
         Some(user) => owner_of(user, Path::new("/etc/passwd"))?,
         None if request.absolute_names => Owner::Archive,

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use md5::Md5;
-use runspan_archive::{ArchiveError, Beneath, Limits, Options, unpack_tar};
+use runspan_archive::{ArchiveError, Beneath, Limits, Options, ReceiveFile, unpack_tar};
 use rustix::fs::{CWD, renameat};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
@@ -44,7 +44,7 @@ pub struct Stored {
 /// # Errors
 /// [`ArtifactError`].
 pub fn store(
-    stream: &mut dyn Read,
+    stream: &mut dyn ReceiveFile,
     packaging: Packaging,
     directory: &Path,
     key: &str,
@@ -92,7 +92,7 @@ fn store_file(
 }
 
 fn store_folder(
-    stream: &mut dyn Read,
+    stream: &mut dyn ReceiveFile,
     directory: &Path,
     key: &str,
     parts: &[&OsStr],

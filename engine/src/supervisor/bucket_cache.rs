@@ -1,10 +1,10 @@
 //! The cache in a bucket, which several machines share.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use runspan_agent_protocol::{Collect, Collected};
+use runspan_archive::ReceiveFile;
 use runspan_buildspec::Cache;
 
 use super::caching::{Found, named};
@@ -145,7 +145,8 @@ impl Driver {
         collect.unless_unchanged = before.is_some() && before == self.restored.as_ref();
         let (to, saved_as) = (file.to_path_buf(), key.clone());
         let copies = cache.copies.clone();
-        let write = move |from: &mut dyn Read| write_file(&to, saved_as.as_deref(), from, copies.as_ref());
+        let write =
+            move |from: &mut dyn ReceiveFile| write_file(&to, saved_as.as_deref(), from, copies.as_ref());
         let (files, mut written) = match self.collect(session, collect, write).await {
             Ok((Collected { unchanged: true, .. }, None)) => {
                 return Ok(Some(UNCHANGED.into()));

@@ -2,10 +2,10 @@
 //!
 //! A cache never fails a build: what goes wrong is a warning.
 
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, BufReader, Seek as _};
 
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Unpack};
-use runspan_archive::{SendFile, Sent};
+use runspan_archive::{ReceiveFile, SendFile, Sent};
 use runspan_buildspec::{Cache, CacheAction};
 
 use super::EngineError;
@@ -198,7 +198,7 @@ impl Driver {
         let (slot, saved_as) = (self.slot(&cache), key.clone());
         let there = store.created_ms(&slot).filter(|_| key.is_none()).map(|saved| saved.to_string());
         collect.unless_unchanged = there.is_some() && there == self.restored;
-        let put = move |from: &mut dyn Read| store.put(&slot, saved_as.as_deref(), from);
+        let put = move |from: &mut dyn ReceiveFile| store.put(&slot, saved_as.as_deref(), from);
         let message = match self.collect(session, collect, put).await {
             Ok((Collected { unchanged: true, .. }, None)) => "Cache is unchanged; nothing is saved".into(),
             Ok((collected, None)) if collected.files == 0 => {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Reply, Secret, Verb};
-use runspan_archive::Limits;
+use runspan_archive::{Limits, ReceiveFile};
 use runspan_buildspec::ReportFormat;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -94,7 +94,7 @@ impl Driver {
             None => self.request.artifacts_dir.clone().unwrap_or_else(|| self.dir.artifacts()),
         };
         let (place, stored_as_key) = (root.clone(), key.clone());
-        let store = move |from: &mut dyn Read| {
+        let store = move |from: &mut dyn ReceiveFile| {
             artifacts::store(from, stored_as, &place, &stored_as_key, Limits::default())
         };
         let (collected, stored) = self.collect(session, collect, store).await?;
@@ -147,7 +147,7 @@ impl Driver {
         &mut self,
         session: &mut Session,
         mut collect: Collect,
-        receive: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+        receive: impl FnOnce(&mut dyn ReceiveFile) -> T + Send + 'static,
     ) -> Result<(Collected, Option<T>), Interrupt> {
         let mut id = self.take_request_id();
         let was_followed = session.was_followed(id);
@@ -240,7 +240,7 @@ impl Driver {
             ..report_files(base_directory, planned.files.clone(), 0)
         };
         let raw = export.as_ref().map(|export| export.raw.clone());
-        let parse = move |from: &mut dyn Read| match raw {
+        let parse = move |from: &mut dyn ReceiveFile| match raw {
             Some(raw) => keep_files(from, &raw, |name, bytes| Some(reports::parse(format, name, bytes))),
             None => read_files(from, |name, bytes| Some(reports::parse(format, name, bytes))),
         };
@@ -288,7 +288,7 @@ impl Driver {
         let mut globs = globs.to_vec();
         globs.dedup();
         let collect = report_files(String::new(), globs, DISCOVER_SECONDS);
-        let parse = move |from: &mut dyn Read| {
+        let parse = move |from: &mut dyn ReceiveFile| {
             read_files(from, |name, bytes| {
                 let format = reports::discover(name, bytes)?;
                 Some((format, reports::parse(format, name, bytes)))
@@ -412,7 +412,11 @@ fn report_files(base_directory: String, files: Vec<String>, search_seconds: u64)
 }
 
 /// [`read_files`], of files that stay in this directory.
-fn keep_files<T>(from: &mut dyn Read, directory: &Path, take: impl Fn(&str, &[u8]) -> Option<T>) -> Vec<T> {
+fn keep_files<T>(
+    from: &mut dyn ReceiveFile,
+    directory: &Path,
+    take: impl Fn(&str, &[u8]) -> Option<T>,
+) -> Vec<T> {
     // What cannot be stored is not exported, and its report says that there was nothing.
     let stored = artifacts::store(from, artifacts::Packaging::None, directory, "", Limits::default());
     let Ok(stored) = stored else { return Vec::new() };

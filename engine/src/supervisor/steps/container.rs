@@ -1,12 +1,13 @@
 //! Actions that are containers: each runs beside the build's own, with its files and its network.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use indexmap::IndexMap;
 use runspan_agent_protocol::{
     Collect, CollectLog, CompanionProcess, ORDER_VARIABLE, Order, Packaging, Variable, layout,
 };
+use runspan_archive::ReceiveFile;
 use runspan_expressions::Value;
 
 use super::load::{Loaded, ended_early};
@@ -265,7 +266,7 @@ impl Steps<'_> {
         };
         let file = context.clone();
         let receive =
-            move |from: &mut dyn Read| -> io::Result<u64> { io::copy(from, &mut File::create(file)?) };
+            move |from: &mut dyn ReceiveFile| -> io::Result<u64> { io::copy(from, &mut File::create(file)?) };
         let (_, received) = self.driver.collect(self.session, collect, receive).await?;
         if let Some(Err(error)) = received {
             return Err(Stop::Fault(format!("the files of {path} could not be had: {error}")));
