@@ -5,6 +5,7 @@ mod batches;
 mod caches;
 mod delivery;
 mod parts;
+mod refusals;
 mod sinks;
 mod sources;
 mod variables;

@@ -6,8 +6,10 @@ Prints its port, and ends when its standard input does. Beside AWS's APIs it ans
                                                              a body of {"zip": {NAME: TEXT}} goes and comes as such a file
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
-                                                             | "hold" | "throttle" | "expired" | 503}
-                                                             (a number may have a "code" and a "message";
+                                                             | "hold" | "throttle" | "expired" | "clock" | 503}
+                                                             (a number may have a "code" and a "message"; "clock" is
+                                                             one that is "seconds" ahead, by which a service says no
+                                                             or does not;
                                                              "lose" does it and says nothing, "hold" says nothing
                                                              and does nothing until there are other faults; "times" of them, or by
                                                              "chance", as in 0.1, or "after" so many that it does not
@@ -19,6 +21,7 @@ Prints its port, and ends when its standard input does. Beside AWS's APIs it ans
 """
 
 import contextlib
+import datetime
 import functools
 import gzip
 import hashlib
@@ -136,6 +139,19 @@ def boto3_answer(order, port):
     return json.dumps(answer, default=plain).encode()
 
 
+def too_far_apart(environ, service, seconds):
+    """What a service with a clock that is so far ahead says of a request; S3 is the more patient one."""
+    signed = datetime.datetime.strptime(environ["HTTP_X_AMZ_DATE"], "%Y%m%dT%H%M%SZ")
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) + datetime.timedelta(seconds=seconds)
+    apart = abs((now - signed).total_seconds())
+    if service == "s3":
+        text = "The difference between the request time and the current time is too large."
+        return (403, "RequestTimeTooSkewed", text) if apart > 900 else None
+    code, status = ("SignatureDoesNotMatch", 403) if service in ("sns", "sts") else ("InvalidSignatureException", 400)
+    text = f"Signature expired: {signed:%Y%m%dT%H%M%SZ} is now earlier than {now:%Y%m%dT%H%M%SZ} - 5 min."
+    return (status, code, text) if apart > 300 else None
+
+
 def reply(start_response, status, kind, body):
     start_response(f"{status} x", [("Content-Type", kind), ("Content-Length", str(len(body)))])
     return [body]
@@ -209,6 +225,11 @@ def application(environ, start_response):
         if fault["answer"] == "expired":
             code = "ExpiredToken" if service == "s3" else "ExpiredTokenException"
             return answer(400, *refusal(service, code, "The security token included in the request is expired"))
+        if fault["answer"] == "clock":
+            refused = too_far_apart(environ, service, fault["seconds"])
+            if not refused:
+                continue
+            return answer(refused[0], *refusal(service, *refused[1:]))
         if fault["answer"] == "lose":
             # Done, and nobody is told.
             list(served(environ, lambda *_: None, service, operation, body))
