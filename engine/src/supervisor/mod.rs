@@ -305,13 +305,9 @@ impl Supervisor {
                     .clone()
                     .or_else(|| environment.compute_type.clone())
                     .unwrap_or_default(),
-                environment_variables: environment
-                    .environment_variables
-                    .iter()
-                    .chain(&request.environment)
-                    .cloned()
-                    .collect(),
+                environment_variables: request.variables(),
                 privileged_mode: request.privileged.or(environment.privileged_mode).unwrap_or_default(),
+                image_pull_credentials_type: environment.image_pull_credentials_type.clone(),
             },
             logs,
             timeout_in_minutes: request
