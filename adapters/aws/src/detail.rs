@@ -63,14 +63,14 @@ fn as_of(record: &Build, ended: &BuildPhase) -> Build {
 }
 
 fn state_change(build: &Build) -> Value {
-    let ended = build.phases.iter().rev().find(|phase| phase.end_time.is_some());
+    let current = build.phases.iter().rev().find(|phase| phase.phase_type == build.current_phase);
     json!({
         "build-status": state(build.build_status),
         "project-name": build.project_name,
         "build-id": build.arn,
         "additional-information": additional_information(build),
         "current-phase": build.current_phase.name(),
-        "current-phase-context": ended.map_or_else(|| "[]".to_owned(), |phase| bracketed(&phase.contexts)),
+        "current-phase-context": bracketed(current.map_or(&[], |phase| phase.contexts.as_slice())),
         "version": "1",
     })
 }

@@ -7,6 +7,7 @@ mod download;
 mod driver;
 mod identity;
 mod outgoing;
+mod outside;
 mod prepare;
 mod provision;
 mod report_export;

@@ -64,3 +64,37 @@ fn a_cache_in_a_bucket_is_found_by_the_next_build() {
         "Unable to upload cache",
     ]);
 }
+
+#[test]
+fn what_a_pull_request_caches_is_found_by_itself_alone() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "pull-caches");
+    let buildspec = |cache: &str, command: &str| {
+        format!(
+            "version: 0.2\nphases: {{ build: {{ commands: ['mkdir -p kept && {command}'] }} }}\ncache: {{ paths: ['kept/**/*']{cache} }}\n"
+        )
+    };
+    for settings in [json!({ "type": "S3", "location": "pull-caches" }), json!({})] {
+        let project = json!({ "name": "pulled", "cache": settings });
+        let build = |version: &str, cache: &str, command: &str| {
+            let run = run(&home, aws, "pulls", &buildspec(cache, command), &project);
+            run.args(["--source-version", version]).finish().exited(0)
+        };
+        let show = "cat kept/a || echo nothing";
+        build("main", "", "echo of main > kept/a").printed(&["Cache miss", "Cache saved"]);
+        build("pr/7", "", &format!("{show}; echo of seven > kept/a")).printed(&["of main\n", "Cache saved"]);
+        build("main", "", show).printed(&["of main\n"]);
+        build("pr/8", "", show).printed(&["of main\n"]);
+        build("refs/pull/7/head", "", show).printed(&["of seven\n"]);
+        // So with a key, whoever comes first.
+        let key = ", key: one, fallback-keys: [o]";
+        build("pr/7", key, "echo evil > kept/a").printed(&["Cache miss", "Cache saved for key one"]);
+        build("main", key, &format!("{show}; echo good > kept/a"))
+            .printed(&["nothing\n", "Cache saved for key one"]);
+        build("pr/7", key, show).printed(&["Cache hit for key one", "evil\n"]);
+        build("pr/8", key, show).printed(&["Cache hit for key one", "good\n"]).did_not_print("Cache saved");
+    }
+    let found = keys(aws, "pull-caches");
+    assert_eq!(found.iter().filter(|key| key.contains("-pr-7/")).count(), 2, "{found:?}");
+    assert!(!found.iter().any(|key| key.contains("-pr-8/one")), "{found:?}");
+}

@@ -2,14 +2,14 @@
 
 Prints its port, and ends when its standard input does. Beside AWS's APIs it answers
 
-    POST /_boto3   {"service", "operation", "parameters"}   what boto3 says, bytes as text, unpacked, long ones as their sum;
+    POST /_boto3   {"service", "operation", "parameters", "region"} what boto3 says, bytes as text, unpacked, long ones as their sum;
                                                              a body of {"zip": {NAME: TEXT}} goes and comes as such a file
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
-                                                             | "hold" | "throttle" | "expired" | "clock" | 503}
+                                                             | "hold" | "throttle" | "expired" | "clock" | "short" | 503}
                                                              (a number may have a "code" and a "message"; "clock" is
                                                              one that is "seconds" ahead, by which a service says no
-                                                             or does not;
+                                                             or does not; "short" makes a session of so many "seconds";
                                                              "lose" does it and says nothing, "hold" says nothing
                                                              and does nothing until there are other faults; "times" of them, or by
                                                              "chance", as in 0.1, or "after" so many that it does not
@@ -107,9 +107,9 @@ def refusal(service, code, message):
 
 
 @functools.cache
-def client(service, port):
+def client(service, region, port):
     return boto3.client(
-        service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{port}",
+        service, region_name=region, endpoint_url=f"http://127.0.0.1:{port}",
         aws_access_key_id="reader", aws_secret_access_key="reader",
     )
 
@@ -122,7 +122,7 @@ def boto3_answer(order, port):
             for name, text in parameters["Body"]["zip"].items():
                 archive.writestr(name, text)
         parameters["Body"] = packed.getvalue()
-    answer = getattr(client(order["service"], port), order["operation"])(**parameters)
+    answer = getattr(client(order["service"], order["region"], port), order["operation"])(**parameters)
 
     def plain(value):
         if hasattr(value, "read"):
@@ -230,6 +230,11 @@ def application(environ, start_response):
             if not refused:
                 continue
             return answer(refused[0], *refusal(service, *refused[1:]))
+        if fault["answer"] == "short":
+            end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=fault["seconds"])
+            said = b"".join(served(environ, lambda *_: None, service, operation, body)).decode()
+            said = re.sub("<Expiration>[^<]*", f"<Expiration>{end:%Y-%m-%dT%H:%M:%SZ}", said)
+            return answer(200, "text/xml", said.encode())
         if fault["answer"] == "lose":
             # Done, and nobody is told.
             list(served(environ, lambda *_: None, service, operation, body))

@@ -79,7 +79,14 @@ impl Aws {
     /// What boto3's client of this service answers.
     #[track_caller]
     pub(crate) fn boto3(&self, service: &str, operation: &str, parameters: Value) -> Value {
-        let order = json!({ "service": service, "operation": operation, "parameters": parameters });
+        self.boto3_in("us-east-1", service, operation, parameters)
+    }
+
+    /// The same in some region.
+    #[track_caller]
+    pub(crate) fn boto3_in(&self, region: &str, service: &str, operation: &str, parameters: Value) -> Value {
+        let order =
+            json!({ "service": service, "operation": operation, "parameters": parameters, "region": region });
         let (status, answer) = self.post("/_boto3", &order);
         assert_eq!(status, 200, "{service} {operation}: {answer}");
         answer
@@ -109,6 +116,43 @@ impl Aws {
         let mut parts: Vec<u64> = parts.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         parts.sort_unstable();
         parts
+    }
+
+    /// The bodies of all messages of a queue, in the order in which it gives them.
+    pub(crate) fn queued(&self, region: &str, url: &str) -> Vec<Value> {
+        let mut bodies = Vec::new();
+        loop {
+            let more = json!({ "QueueUrl": url, "MaxNumberOfMessages": 10 });
+            let more = self.boto3_in(region, "sqs", "receive_message", more);
+            let messages = more["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return bodies;
+            }
+            for message in messages {
+                bodies.push(serde_json::from_str(message["Body"].as_str().unwrap()).unwrap());
+                let done = json!({ "QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"] });
+                self.boto3_in(region, "sqs", "delete_message", done);
+            }
+        }
+    }
+
+    /// A topic and the URL of a queue behind it; both keep order and drop what comes twice.
+    pub(crate) fn ordered_topic(&self, region: &str, name: &str) -> (String, String) {
+        let attributes = json!({ "FifoQueue": "true" });
+        let queue = json!({ "QueueName": format!("{name}.fifo"), "Attributes": attributes });
+        let queue = self.boto3_in(region, "sqs", "create_queue", queue)["QueueUrl"].clone();
+        let topic = json!({ "Name": format!("{name}.fifo"), "Attributes": { "FifoTopic": "true" } });
+        let topic = self.boto3_in(region, "sns", "create_topic", topic)["TopicArn"].clone();
+        self.boto3_in(
+            region,
+            "sns",
+            "subscribe",
+            json!({
+                "TopicArn": topic, "Protocol": "sqs", "Attributes": { "RawMessageDelivery": "true" },
+                "Endpoint": format!("arn:aws:sqs:{region}:123456789012:{name}.fifo"),
+            }),
+        );
+        (topic.as_str().unwrap().to_owned(), queue.as_str().unwrap().to_owned())
     }
 
     /// Every message of a log stream, page by page.
