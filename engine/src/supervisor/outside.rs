@@ -5,11 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use runspan_agent_protocol::Secret;
+use serde::Deserialize;
 use tempfile::{TempDir, TempPath};
 use tokio::task::JoinSet;
 
-use crate::ports::{Identities, ObjectStore, Place, Ports, SourceLogins};
-use crate::project::{ProjectSource, SourceType};
+use crate::ports::{Identities, ObjectStore, Place, Ports, SecretStore, SourceLogins};
+use crate::project::{
+    EnvironmentVariable, ProjectSource, SourceAuth, SourceAuthType, SourceType, VariableType,
+};
 use crate::request::BuildRequest;
 use crate::source::GitLogin;
 
@@ -30,6 +34,7 @@ pub(super) struct Outside {
     store: Option<Arc<dyn ObjectStore>>,
     identities: Option<Arc<dyn Identities>>,
     logins: Option<Arc<dyn SourceLogins>>,
+    secrets: Option<Arc<dyn SecretStore>>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -39,12 +44,33 @@ impl Outside {
             store: ports.objects.clone(),
             identities: ports.identities.clone(),
             logins: ports.logins.clone(),
+            secrets: ports.secrets.clone(),
             runtime: tokio::runtime::Handle::current(),
         }
     }
 
-    /// A login for a repository, where its URL has none: one that was kept, or CodeCommit's.
-    pub(super) fn login(&self, kind: SourceType, url: &str) -> Result<Option<GitLogin>, String> {
+    /// A login for a repository, where its URL has none: the source's own, one that was kept, or CodeCommit's.
+    pub(super) fn login(
+        &self,
+        request: &BuildRequest,
+        from: &ProjectSource,
+        url: &str,
+    ) -> Result<Option<GitLogin>, String> {
+        let kind = from.kind;
+        // That of a primary source which is none is for all the others.
+        let of_project =
+            || request.source.auth.as_ref().filter(|_| request.source.kind == SourceType::NoSource);
+        match from.auth.as_ref().or_else(of_project) {
+            Some(SourceAuth { kind: SourceAuthType::SecretsManager, resource: Some(secret) }) => {
+                return self.login_in_secret(kind, url, secret).map(Some);
+            }
+            Some(SourceAuth { kind: SourceAuthType::Codeconnections, .. }) => {
+                return Err(
+                    "source.auth: connections of AWS lead to no login here; use SECRETS_MANAGER".into()
+                );
+            }
+            _ => {}
+        }
         if let Some(login) = self.logins.as_ref().and_then(|logins| logins.login(kind, url)) {
             return Ok(Some(login));
         }
@@ -59,6 +85,36 @@ impl Outside {
             return Ok(None);
         }
         self.runtime.block_on(identities.own().git_login(host, path))
+    }
+
+    /// A login in a secret of CodeBuild's form.
+    fn login_in_secret(&self, kind: SourceType, url: &str, secret: &str) -> Result<GitLogin, String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Login {
+            server_type: SourceType,
+            token: Secret,
+            username: Option<String>,
+        }
+        let store = self.secrets.as_ref().ok_or("nothing here reads secrets")?;
+        let (name, value) = ("source.auth".to_owned(), secret.to_owned());
+        let reference = EnvironmentVariable { name, value, kind: VariableType::SecretsManager };
+        let found = self.runtime.block_on(store.fetch(&[reference])).map_err(|error| error.message)?;
+        let text = found.first().map(|variable| variable.value.reveal()).unwrap_or_default();
+        // The parser's own words would quote the secret.
+        let login: Login = serde_json::from_str(text).map_err(|_| {
+            format!(
+                "source.auth: the secret {secret} is not an object with `ServerType`, `AuthType` and `Token`"
+            )
+        })?;
+        if login.server_type != kind || !kind.takes_token(url) {
+            return Err(format!(
+                "source.auth: the secret {secret} is a login for {}, which this source is not",
+                login.server_type.name()
+            ));
+        }
+        let username = login.username.unwrap_or_else(|| kind.token_user().to_owned());
+        Ok(GitLogin { username, password: login.token })
     }
 
     /// Fetches a zip file or, where the location ends in `/`, a folder; errors are in CodeBuild's words.

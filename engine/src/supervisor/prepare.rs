@@ -147,7 +147,7 @@ fn fetch(
             version: version.unwrap_or_default().to_owned(),
             depth: from.git_clone_depth.and_then(NonZeroU32::new),
             submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
-            login: outside.login(kind, &location)?,
+            login: outside.login(request, from, &location)?,
             url: location,
             insecure_ssl: from.insecure_ssl.unwrap_or_default(),
         }),

@@ -14,6 +14,8 @@ use super::Run;
 /// A running moto, which ends with the pipe that its standard input is.
 pub(crate) struct Aws {
     port: u16,
+    /// Where AWS's own command line is.
+    bin: PathBuf,
     _server: Child,
 }
 
@@ -46,7 +48,8 @@ fn start() -> Result<Aws, String> {
     let mut line = String::new();
     let read = server.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
     let port = line.trim().parse().map_err(|_| format!("moto does not start: {read:?}"))?;
-    Ok(Aws { port, _server: server })
+    let bin = python.parent().map(PathBuf::from).unwrap_or_default();
+    Ok(Aws { port, bin, _server: server })
 }
 
 impl Aws {
@@ -90,6 +93,23 @@ impl Aws {
         let (status, answer) = self.post("/_boto3", &order);
         assert_eq!(status, 200, "{service} {operation}: {answer}");
         answer
+    }
+
+    /// What a line of shell prints that runs AWS's own command line.
+    #[track_caller]
+    pub(crate) fn shell(&self, line: &str) -> String {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = Command::new("sh")
+            .args(["-c", line])
+            .env("PATH", format!("{}:{path}", self.bin.display()))
+            .env("AWS_ENDPOINT_URL", format!("http://{}", self.address()))
+            .env("AWS_ACCESS_KEY_ID", "me")
+            .env("AWS_SECRET_ACCESS_KEY", "me")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What requests with this access key get from now on.
