@@ -12,6 +12,7 @@ use crate::journal::{Journal, JournalError, Position, StoredDelivery};
 use crate::ports::{NewObject, Ports};
 use crate::private::FileLock;
 use crate::request::BuildRequest;
+use crate::supervisor::forget;
 
 /// While a build runs, a sink gets what is new no more often.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -113,10 +114,10 @@ impl Couriers {
     }
 
     async fn retry_one(&self, mut state: StoredDelivery, lock: &Arc<FileLock>) -> Result<(), JournalError> {
-        if let Some(work) = &state.work {
-            let result = self.take(work).await;
-            state.done = result.is_ok();
-            state.error = result.err().map(|error| error.0);
+        if let Some(work) = state.work.take() {
+            let (left, error) = self.take(work).await;
+            state.done = error.is_none();
+            (state.work, state.error) = (Some(left), error.map(|error| error.0));
             return self.journal.save_delivery(&state);
         }
         let Some(sink) = self.ports.sinks.iter().find(|sink| sink.name() == state.name) else {
@@ -129,19 +130,27 @@ impl Couriers {
         Ok(())
     }
 
-    /// Takes files to the object store, then removes them.
-    async fn take(&self, work: &str) -> Result<(), SinkError> {
-        let fail = |error: &dyn std::error::Error| SinkError(error.to_string());
-        let objects: Vec<NewObject> = serde_json::from_str(work).map_err(|error| fail(&error))?;
-        let Some(store) = &self.ports.objects else {
-            return Err(SinkError("no object store is configured".into()));
+    /// Takes files to the object store, then removes them. What has not arrived is left, with the reason.
+    async fn take(&self, work: String) -> (String, Option<SinkError>) {
+        let fail = |error: &dyn std::error::Error| Some(SinkError(error.to_string()));
+        let objects: Vec<NewObject> = match serde_json::from_str(&work) {
+            Ok(objects) => objects,
+            Err(error) => return (work, fail(&error)),
         };
-        store.put(&objects).await.map_err(|error| fail(&error))?;
-        for object in objects {
-            // A file that stays costs room and nothing else.
-            let _left = std::fs::remove_file(object.file);
+        let Some(store) = &self.ports.objects else {
+            return (work, Some(SinkError("no object store is configured".into())));
+        };
+        match store.put(&objects).await {
+            Ok(()) => {
+                forget(&objects);
+                (work, None)
+            }
+            Err(failed) => {
+                let (arrived, left) = failed.split(&objects);
+                forget(arrived);
+                (serde_json::to_string(&left).unwrap_or(work), fail(&failed))
+            }
         }
-        Ok(())
     }
 
     fn lock(&self, uuid: &str) -> Option<Arc<FileLock>> {

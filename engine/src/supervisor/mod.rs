@@ -40,7 +40,7 @@ use crate::sinks::Couriers;
 use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
-pub(crate) use outgoing::{object_link, objects};
+pub(crate) use outgoing::{forget, object_link, objects};
 pub(crate) use prepare::batchspec;
 
 /// CodeBuild's default `timeoutInMinutes`.

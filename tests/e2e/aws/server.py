@@ -16,6 +16,7 @@ Prints its port, and ends when its standard input does. Beside AWS's APIs it ans
                                                              touch; the first that applies)
     POST /_requests {"key"}                                  how many requests this access key has signed
     POST /_parts   {"path"}                                  the numbers of the parts of this object that came whole
+    POST /_acl     {"path"}                                  the canned ACL that this object was put with, which moto drops
     POST /_pipeline {"order", …}                             what `codepipeline.py` says
     POST /_codecommit {"order", …}                           what `codecommit.py` says
 """
@@ -46,6 +47,7 @@ FAULTS = {}
 CHANCE = random.Random(1)
 REQUESTS = {}
 PARTS = {}
+ACLS = {}
 MOTO = DomainDispatcherApplication(create_backend_app)
 S3_ACTIONS = {"PUT": "PutObject", "POST": "PutObject", "GET": "GetObject", "HEAD": "GetObject"}
 UNITS = {
@@ -162,6 +164,8 @@ def served(environ, start_response, service, operation, body):
     part = re.search(r"partNumber=(\d+)", environ.get("QUERY_STRING", ""))
     if service == "s3" and part and environ["REQUEST_METHOD"] == "PUT":
         PARTS.setdefault(environ["PATH_INFO"], []).append(int(part.group(1)))
+    if service == "s3" and environ.get("HTTP_X_AMZ_ACL"):
+        ACLS[environ["PATH_INFO"]] = environ["HTTP_X_AMZ_ACL"]
     if service != "codepipeline" or operation not in codepipeline.OPERATIONS:
         return MOTO(environ, start_response)
     try:
@@ -176,7 +180,7 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if environ.get("HTTP_HOST", "").startswith("git-codecommit."):
         return codecommit.serve(environ, start_response)
-    if path in ("/_boto3", "/_faults", "/_requests", "/_parts", "/_pipeline", "/_codecommit"):
+    if path in ("/_boto3", "/_faults", "/_requests", "/_parts", "/_acl", "/_pipeline", "/_codecommit"):
         order = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         if path == "/_faults":
             FAULTS[order["key"]] = order["faults"]
@@ -185,6 +189,8 @@ def application(environ, start_response):
             return answer(200, "application/json", json.dumps(REQUESTS.get(order["key"], 0)).encode())
         if path == "/_parts":
             return answer(200, "application/json", json.dumps(PARTS.get(order["path"], [])).encode())
+        if path == "/_acl":
+            return answer(200, "application/json", json.dumps(ACLS.get(order["path"])).encode())
         if path == "/_codecommit":
             return answer(200, "application/json", json.dumps(codecommit.order(order)).encode())
         if path == "/_pipeline":

@@ -175,6 +175,11 @@ impl Aws {
         (topic.as_str().unwrap().to_owned(), queue.as_str().unwrap().to_owned())
     }
 
+    /// The canned ACL that this object was put with.
+    pub(crate) fn acl(&self, path: &str) -> Value {
+        self.post("/_acl", &json!({ "path": path })).1
+    }
+
     /// Every message of a log stream, page by page.
     pub(crate) fn all_messages(&self, group: &str, stream: &str) -> String {
         let mut place = json!({ "logGroupName": group, "logStreamName": stream, "startFromHead": true });

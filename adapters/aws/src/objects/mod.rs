@@ -3,13 +3,14 @@
 mod multipart;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place, Uploads};
+use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place, PutError, Uploads};
 use tokio::io::AsyncWriteExt;
 
 use crate::account::Account;
@@ -69,19 +70,21 @@ impl S3 {
 
 #[async_trait]
 impl ObjectStore for S3 {
-    async fn put(&self, objects: &[NewObject]) -> Result<(), ObjectError> {
-        // One that fails ends all: what is there already is put again by the next try.
-        let mut waiting = objects.iter();
-        let mut running = FuturesUnordered::new();
+    async fn put(&self, objects: &[NewObject]) -> Result<(), PutError> {
+        let mut waiting = objects.iter().enumerate();
+        let (mut running, mut arrived, mut failure) = (FuturesUnordered::new(), BTreeSet::new(), None);
         loop {
-            while running.len() < AT_ONCE
-                && let Some(object) = waiting.next()
+            // After a failure nothing more is sent, but what is on its way may arrive.
+            while failure.is_none()
+                && running.len() < AT_ONCE
+                && let Some((index, object)) = waiting.next()
             {
-                running.push(self.put_one(object));
+                running.push(async move { (index, self.put_one(object).await) });
             }
             match running.next().await {
-                Some(done) => done?,
-                None => return Ok(()),
+                Some((index, Ok(()))) => drop(arrived.insert(index)),
+                Some((_, Err(error))) => failure = failure.or(Some(error)),
+                None => return failure.map_or(Ok(()), |error| Err(PutError { error, arrived })),
             }
         }
     }
