@@ -179,3 +179,47 @@ fn a_bucket_that_is_not_there_fails_the_build_and_keeps_the_log() {
     assert_eq!(keys(aws, "no-such-bucket-4712"), [format!("{}.gz", home.build())]);
     home.assert_nothing_left();
 }
+
+#[test]
+fn values_are_asked_for_again_and_else_it_is_said_why_there_are_none() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    let parameter =
+        json!({ "Name": "/again/value", "Type": "String", "Value": "here-at-last", "Overwrite": true });
+    aws.boto3("ssm", "put_parameter", parameter);
+    aws.boto3(
+        "secretsmanager",
+        "create_secret",
+        json!({ "Name": "again/value", "SecretString": "and-this" }),
+    );
+    let buildspec = "
+version: 0.2
+env: { parameter-store: { A: /again/value }, secrets-manager: { B: again/value } }
+phases: { build: { commands: ['test $A$B = here-at-lastand-this'] } }
+";
+    for answer in [json!("throttle"), json!(500), json!("drop"), json!("lose")] {
+        let once = |action: &str| json!({ "action": action, "answer": answer, "times": 1 });
+        aws.faults("again", json!([once("ssm:GetParameters"), once("secretsmanager:GetSecretValue")]));
+        run(&home, aws, "again", buildspec, &json!({})).finish().exited(0);
+    }
+    for (answer, said) in [
+        (json!("expired"), "the credentials have expired; sign in again or renew AWS_SESSION_TOKEN"),
+        (json!("throttle"), "ThrottlingException: Rate exceeded"),
+        (json!("drop"), "ssm:GetParameters is not answered: "),
+        (json!(503), "ServiceUnavailable: "),
+    ] {
+        let always = json!([{ "action": "ssm:GetParameters", "answer": answer }]);
+        let (code, message) = fails(&home, aws, "again", "parameter-store: { A: /again/value }", always);
+        assert_eq!(code, "Decrypted Variables Error");
+        assert!(message.contains(said), "{said} in {message}");
+    }
+    let elsewhere = json!([]);
+    let (_, message) = fails(&home, aws, "again", "secrets-manager: { A: of/another/region }", elsewhere);
+    assert!(message.contains("it was looked for in us-east-1; AWS_REGION names another region"), "{message}");
+    // Nobody to be.
+    let nobody = run(&home, aws, "", buildspec, &json!({})).env("AWS_SECRET_ACCESS_KEY", "");
+    let nobody = nobody.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    nobody.finish().exited(1);
+    let (_, message) = home.record(&home.build()).context("DOWNLOAD_SOURCE");
+    assert!(message.contains("no AWS credentials for ") && message.contains("set AWS_PROFILE"), "{message}");
+    home.assert_nothing_left();
+}

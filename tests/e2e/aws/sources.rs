@@ -1,11 +1,14 @@
 //! Sources in a bucket.
 
 use std::fs;
+use std::io::Read;
+use std::process::Command;
 
+use fake_chaos::{Chaos, Fate};
 use serde_json::json;
 
 use super::bucket;
-use crate::harness::{BUSYBOX, aws, home};
+use crate::harness::{Aws, BUSYBOX, aws, home};
 
 #[test]
 fn a_source_is_a_zip_file_in_a_bucket() {
@@ -110,4 +113,39 @@ fn a_source_is_a_folder_of_a_bucket_or_one_version_of_a_file() {
             "{message}"
         );
     }
+}
+
+#[test]
+fn a_source_that_is_cut_on_its_way_is_gone_on_with() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "cut-sources");
+    let buildspec = "version: 0.2\nphases: { build: { commands: [sha256sum big] } }\n";
+    let made = home.source("made", [("buildspec.yml", buildspec)]);
+    // Noise, which no zip file makes smaller.
+    let mut noise = vec![0; 12 << 20];
+    fs::File::open("/dev/urandom").unwrap().read_exact(&mut noise).unwrap();
+    fs::write(made.join("big"), &noise).unwrap();
+    let sum = Command::new("sha256sum").arg(made.join("big")).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap().split(' ').next().unwrap().to_owned();
+    let zip = home.path("app.zip");
+    let zipped = "import shutil, sys; shutil.make_archive(sys.argv[1][:-4], 'zip', sys.argv[2])";
+    let made = Command::new("/usr/bin/python3").args(["-c", zipped]).args([&zip, &made]).status().unwrap();
+    assert!(made.success());
+    aws.shell(&format!("aws s3 cp {} s3://cut-sources/app.zip", zip.display()));
+
+    let chaos = Chaos::before(aws.address(), 0).unwrap();
+    let fetch = || {
+        let run = home.run_on(BUSYBOX).args(["--source", "s3://cut-sources/app.zip"]);
+        Aws::serve_behind(&chaos, run, "cut-source").finish()
+    };
+    // Each brings four of twelve mebibytes.
+    chaos.cuts(2, Fate::AnswerCut(4 << 20));
+    fetch().exited(0).printed(&[&sum]);
+    assert_eq!(chaos.broken(), 2);
+    // One that never comes whole says so.
+    chaos.cuts(1000, Fate::AnswerCut(800));
+    fetch().exited(1);
+    let (code, message) = home.record(&home.build()).context("DOWNLOAD_SOURCE");
+    assert_eq!(code, "CLIENT_ERROR");
+    assert!(message.contains("arn:aws:s3:::cut-sources/app.zip did not arrive whole: "), "{message}");
 }

@@ -1,5 +1,6 @@
 //! Objects in S3: artifacts, caches, sources, logs.
 
+mod download;
 mod multipart;
 mod settings;
 
@@ -11,7 +12,6 @@ use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place, PutError, Uploads};
-use tokio::io::AsyncWriteExt;
 
 use crate::account::Account;
 use crate::error::CallError;
@@ -90,27 +90,7 @@ impl ObjectStore for S3 {
     }
 
     async fn get(&self, place: &Place, to: &Path) -> Result<Option<Metadata>, ObjectError> {
-        let request = self.account.s3().await.get_object().bucket(&place.bucket).key(&place.key);
-        let answer = match request.set_version_id(place.version.clone()).send().await {
-            Ok(answer) => answer,
-            Err(error) => return absent_or_failed(CallError::of(&error, GET_OBJECT), place),
-        };
-        let disk =
-            |error: std::io::Error| ObjectError::Refused(format!("cannot write {}: {error}", to.display()));
-        let mut file = tokio::fs::File::create(to).await.map_err(disk)?;
-        let mut body = answer.body;
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| {
-                ObjectError::Unavailable(format!(
-                    "{} did not arrive whole: {}",
-                    place.arn(),
-                    crate::error::causes(&error)
-                ))
-            })?;
-            file.write_all(&piece).await.map_err(disk)?;
-        }
-        file.flush().await.map_err(disk)?;
-        Ok(Some(answer.metadata.unwrap_or_default().into_iter().collect()))
+        download::get(self.account.s3().await, place, to).await
     }
 
     async fn head(&self, place: &Place) -> Result<Option<Metadata>, ObjectError> {
