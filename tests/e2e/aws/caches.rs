@@ -52,7 +52,25 @@ fn a_cache_in_a_bucket_is_found_by_the_next_build() {
         .did_not_print("Cache saved");
     let more = buildspec(", key: a/b-2, fallback-keys: [no, a/b]", "cat kept/a");
     build(&more).printed(&["Cache hit for key a/b-1 (fallback)", "1\n", "Cache saved for key a/b-2"]);
-    let found = keys(aws, "all-caches");
+    // Another project sees it by a namespace that both name; what only restores leaves nothing.
+    let of = |name: &str, namespace: &str, buildspec: &str| {
+        let cache = json!({ "type": "S3", "location": "all-caches/shared", "cacheNamespace": namespace });
+        let project = json!({ "name": name, "cache": cache });
+        run(&home, aws, "cache", buildspec, &project).finish().exited(0)
+    };
+    let keyed =
+        |action: &str| buildspec(&format!(", key: c-1{action}"), "ls kept || mkdir kept && echo 1 > kept/a");
+    of("one", "ours", &keyed(", action: restore")).printed(&["Cache miss"]).did_not_print("Cache saved");
+    of("one", "ours", &keyed(", action: save"))
+        .printed(&["Cache saved for key c-1"])
+        .did_not_print("Cache miss");
+    of("other", "ours", &keyed("")).printed(&["Cache hit for key c-1"]);
+    of("other", "theirs", &keyed("")).printed(&["Cache miss"]);
+    let shared: Vec<_> =
+        keys(aws, "all-caches").into_iter().filter(|key| key.starts_with("shared/")).collect();
+    assert!(shared.len() == 2 && shared[0].starts_with("shared/ours/"), "{shared:?}");
+    let found: Vec<_> =
+        keys(aws, "all-caches").into_iter().filter(|key| !key.starts_with("shared/")).collect();
     let ends: Vec<_> = found.iter().filter_map(|key| key.rsplit('/').next()).collect();
     assert_eq!(ends, ["a%2Fb-1", "a%2Fb-2", "latest"]);
     assert!(found.iter().all(|key| key.starts_with("prefix/cached/")), "{found:?}");

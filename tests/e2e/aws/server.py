@@ -86,6 +86,8 @@ def broken_rule(service, operation, body):
         times = [event["timestamp"] for event in events]
         if size > 1048576 or not 0 < len(events) <= 10000 or times[-1] - times[0] >= 86400000:
             return "InvalidParameterException", "Upload too large or too long"
+        if max(len(event["message"].encode()) + 26 for event in events) > 262144:
+            return "InvalidParameterException", "Log event too large"
     if operation == "PutEvents":
         entries = json.loads(body)["Entries"]
         if len(entries) > 10 or any(entry["Source"].startswith("aws.") for entry in entries):

@@ -16,6 +16,7 @@ phases:
   build:
     commands:
       - i=0; while [ $i -lt 12000 ]; do echo "line $i"; i=$((i+1)); done
+      - yes € | head -n 400000 | tr -d '\n'; echo
       - printf 'no line break'
 "#;
     let logs = json!({ "name": "shop", "logsConfig": { "cloudWatchLogs": { "status": "ENABLED" } } });
