@@ -1,5 +1,6 @@
 //! Blobs: files into the container and out of it, each over a connection of its own.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use runspan_agent_protocol::{
-    Collect, Collected, End, HEADER, Kind, Purpose, Reply, Unpack, decode, parse_header, read_frame,
-    write_frame, write_json,
+    Collect, Collected, End, HEADER, Kind, Purpose, Reply, SendFileError, Unpack, decode, parse_header,
+    read_frame, send_file, write_frame, write_json,
 };
+use runspan_archive::{SendFile, Sent};
 
 use crate::error::AgentError;
 use crate::files::{self, Remembered, Unpacked};
@@ -222,5 +224,20 @@ impl Write for Upload<'_> {
             self.piece.clear();
         }
         Ok(())
+    }
+}
+
+impl SendFile for Upload<'_> {
+    fn send_file(&mut self, file: &File, bytes: u64) -> io::Result<Sent> {
+        self.flush()?;
+        match send_file(&self.stream, file, bytes) {
+            Ok(had) if had == bytes => Ok(Sent::Whole),
+            Ok(_) => Ok(Sent::Shrunk),
+            Err(SendFileError::File(error)) => Err(error),
+            Err(SendFileError::Line(error)) => {
+                self.cut.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+        }
     }
 }

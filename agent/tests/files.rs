@@ -11,6 +11,7 @@ use std::process::Command;
 
 use runspan_agent::files::{FilesError, Remembered, collect, unpack};
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Unpack};
+use runspan_archive::SendFile;
 
 struct Tree(tempfile::TempDir);
 
@@ -272,7 +273,8 @@ fn a_file_that_grows_or_vanishes_does_not_break_the_stream() {
     }
     impl Write for Meddler {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if !self.done {
+            if !self.done && self.stream.len() > (2 << 20) + 512 {
+                // `b` was opened, and its header is out.
                 self.done = true;
                 fs::remove_file(self.tree.join("z"))?;
                 fs::OpenOptions::new().write(true).open(self.tree.join("b"))?.set_len(5)?;
@@ -284,13 +286,19 @@ fn a_file_that_grows_or_vanishes_does_not_break_the_stream() {
             Ok(())
         }
     }
+    impl SendFile for Meddler {}
     let tree = Tree::new(&["z"]);
     tree.file("a", &"x".repeat(2 << 20));
     tree.file("b", &"y".repeat(2 << 20));
     let request = Collect { packaging: Packaging::Tar, ..request(&["**/*"]) };
     let open = || Ok(Meddler { stream: Vec::new(), tree: tree.path().to_owned(), done: false });
     let (collected, sink) = collect(&request, tree.path(), None, open, &mut |_| {}).unwrap();
-    assert_eq!(collected.warnings.len(), 1, "{:?}", collected.warnings);
+    assert_eq!(collected.warnings.len(), 2, "{:?}", collected.warnings);
+    assert!(
+        collected.warnings[0].ends_with("b became shorter while it was read"),
+        "{:?}",
+        collected.warnings
+    );
     let out = tempfile::tempdir().unwrap();
     let request = Unpack {
         directory: out.path().to_str().unwrap().into(),
@@ -350,6 +358,7 @@ fn a_broken_sink_is_an_error_not_a_hang() {
             Ok(())
         }
     }
+    impl SendFile for Broken {}
     let tree = Tree::new(&[]);
     for n in 0..2000 {
         tree.file(&format!("f{n}"), &"text ".repeat(200));

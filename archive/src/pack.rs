@@ -1,59 +1,45 @@
 //! Tar streams from what is on disk.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use tar::{EntryType, Header};
 
-/// Whether a file was sent as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// It was.
-    Whole,
-    /// It was cut short while it was read; the rest was filled with zeros.
-    Shrunk,
-}
+use crate::send_file::copy;
+use crate::{SendFile, Sent};
+
+/// A larger file is sent past the buffer.
+const BUFFERED: u64 = 64 << 10;
 
 /// Writes a tar stream: names of any bytes and any length, absolute ones too.
 #[derive(Debug)]
-pub struct TarWriter<W: Write> {
+pub struct TarWriter<W: SendFile> {
     to: W,
     buffer: Vec<u8>,
 }
 
-impl<W: Write> TarWriter<W> {
+impl<W: SendFile> TarWriter<W> {
     /// Writes to this.
     pub fn new(to: W) -> Self {
-        Self { to, buffer: vec![0; 256 << 10] }
+        Self { to, buffer: vec![0; BUFFERED as usize] }
     }
 
     /// Sends an open file: as many bytes as `metadata` says, whatever happens to it meanwhile.
     ///
     /// # Errors
     /// Those of the file and of the stream.
-    pub fn file(&mut self, name: &Path, metadata: &Metadata, file: &mut File) -> io::Result<Sent> {
-        self.head(name, metadata, EntryType::Regular, metadata.len(), b"")?;
-        let mut left = metadata.len();
-        let mut sent = Sent::Whole;
-        while left > 0 {
-            let room = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
-            let read = match file.read(&mut self.buffer[..room]) {
-                Ok(0) => {
-                    sent = Sent::Shrunk;
-                    self.buffer[..room].fill(0);
-                    room
-                }
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            self.to.write_all(&self.buffer[..read])?;
-            left -= read as u64;
-        }
-        self.pad(metadata.len())?;
+    pub fn file(&mut self, name: &Path, metadata: &Metadata, file: &File) -> io::Result<Sent> {
+        let size = metadata.len();
+        self.head(name, metadata, EntryType::Regular, size, b"")?;
+        let sent = if size <= BUFFERED {
+            copy(file, size, &mut self.buffer, &mut self.to)?
+        } else {
+            self.to.send_file(file, size)?
+        };
+        self.pad(size)?;
         Ok(sent)
     }
 

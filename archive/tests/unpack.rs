@@ -236,7 +236,7 @@ fn what_we_pack_gnu_tar_reads() {
     let long = "n".repeat(100);
     let longer = format!("/{}/{}", "d".repeat(200), "n".repeat(200));
     for name in ["short", long.as_str(), longer.as_str()] {
-        tar.file(Path::new(name), &metadata, &mut fs::File::open(&path).unwrap()).unwrap();
+        tar.file(Path::new(name), &metadata, &fs::File::open(&path).unwrap()).unwrap();
     }
     tar.symlink(Path::new("link"), &metadata, Path::new(&longer)).unwrap();
     let archive = dir.path().join("t.tar");
@@ -287,10 +287,10 @@ fn files_written_beside_are_the_same_files() {
         fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400 + number as u32 % 8)).unwrap();
         let metadata = fs::metadata(&path).unwrap();
-        let mut file = fs::File::open(&path).unwrap();
+        let file = fs::File::open(&path).unwrap();
         // The second of a name is the one that stays.
         let name = format!("f{}", number % 50);
-        tar.file(Path::new(&name), &metadata, &mut file).unwrap();
+        tar.file(Path::new(&name), &metadata, &file).unwrap();
     }
     let tar = tar.finish().unwrap();
     let beside = Options { beside: true, ..Options::default() };

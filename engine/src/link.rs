@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use runspan_agent_protocol as protocol;
 use runspan_agent_protocol::{
-    Answer, End, HEADER, Hello, Kind, PROTOCOL, Purpose, Question, RecordHead, Reply, Request, Verb, Welcome,
-    decode, header, layout, parse_header, read_frame, write_frame, write_json,
+    Answer, End, HEADER, Hello, Kind, PROTOCOL, Purpose, Question, RecordHead, Reply, Request, SendFileError,
+    Verb, Welcome, decode, layout, parse_header, read_frame, send_file, write_frame, write_json,
 };
+use runspan_archive::{SendFile, Sent};
 use tokio::sync::mpsc;
 
 use crate::event::Event;
@@ -29,8 +30,6 @@ use crate::ports::LocalService;
 const QUEUE: usize = 1024;
 /// Bytes of one data frame.
 const CHUNK: usize = 128 << 10;
-/// Bytes of one data frame that the kernel carries.
-const CARRIED: u64 = 4 << 20;
 /// An agent that does not take a request for so long is cut off, to dial again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Whoever dials and does not say who it is for so long is none of ours.
@@ -56,16 +55,7 @@ pub type ReceiveBlob = Box<dyn FnOnce(&mut dyn Read) + Send>;
 /// Answers a question of the build's, or says why not; may take its time.
 pub type Answers = Box<dyn Fn(Question) -> Result<Answer, String> + Send + Sync>;
 /// Writes a download.
-pub type SendBlob = Box<dyn FnOnce(&mut dyn Outgoing) -> io::Result<()> + Send>;
-
-/// A download on its way to the agent.
-pub trait Outgoing: Write {
-    /// Sends a file from where it stands to its end. The file must not change meanwhile.
-    ///
-    /// # Errors
-    /// Those of the file and of the line.
-    fn send_file(&mut self, file: &File) -> io::Result<()>;
-}
+pub type SendBlob = Box<dyn FnOnce(&mut dyn SendFile) -> io::Result<()> + Send>;
 
 enum Blob {
     Upload(ReceiveBlob),
@@ -315,13 +305,13 @@ impl Shared {
             Purpose::Download { request } => {
                 let blob = lock(&self.blobs).remove(&request);
                 let Some(Blob::Download(send)) = blob else { return Ok(()) };
-                let mut to = BufWriter::with_capacity(CHUNK, BlobWriter { stream });
+                let mut to = BlobWriter(BufWriter::with_capacity(CHUNK, Frames(stream)));
                 let end = match send(&mut to).and_then(|()| to.flush()) {
                     Ok(()) => End::Complete,
                     Err(error) => End::Failed(error.to_string()),
                 };
-                let (writer, _) = to.into_parts();
-                write_json(&mut &writer.stream, Kind::End, &end)
+                let (frames, _) = to.0.into_parts();
+                write_json(&mut &frames.0, Kind::End, &end)
             }
             Purpose::Ask(question) => {
                 let answer = self.answers.get().map_or_else(
@@ -484,49 +474,36 @@ impl Read for BlobReader {
     }
 }
 
-struct BlobWriter {
-    stream: UnixStream,
-}
+/// A blob to the agent, in frames of some size.
+struct BlobWriter(BufWriter<Frames>);
 
-impl Outgoing for BufWriter<BlobWriter> {
-    fn send_file(&mut self, file: &File) -> io::Result<()> {
-        self.flush()?;
-        let stream = &mut self.get_mut().stream;
-        let mut left = file.metadata()?.len().saturating_sub(rustix::fs::tell(file)?);
-        while left > 0 {
-            let size = left.min(CARRIED);
-            left -= size;
-            stream.write_all(&header(Kind::Data, usize::try_from(size).unwrap_or(usize::MAX)))?;
-            carry(file, stream, size)?;
-        }
-        Ok(())
-    }
-}
-
-/// Carries so many bytes of a file, which the line was told to expect.
-fn carry(file: &File, mut stream: &UnixStream, size: u64) -> io::Result<()> {
-    let mut left = usize::try_from(size).unwrap_or(usize::MAX);
-    while left > 0 {
-        let failure = match rustix::fs::sendfile(stream, file, None, left) {
-            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
-            Ok(sent) => {
-                left -= sent;
-                continue;
-            }
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => error.into(),
-        };
-        // So that the line can still say what went wrong.
-        io::copy(&mut io::repeat(0).take(left as u64), &mut stream)?;
-        return Err(failure);
-    }
-    Ok(())
-}
+struct Frames(UnixStream);
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl SendFile for BlobWriter {
+    fn send_file(&mut self, file: &File, bytes: u64) -> io::Result<Sent> {
+        self.flush()?;
+        match send_file(&self.0.get_ref().0, file, bytes) {
+            Ok(had) if had == bytes => Ok(Sent::Whole),
+            Ok(_) => Ok(Sent::Shrunk),
+            Err(SendFileError::File(error) | SendFileError::Line(error)) => Err(error),
+        }
+    }
+}
+
+impl Write for Frames {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let chunk = &bytes[..bytes.len().min(CHUNK)];
-        write_frame(&mut self.stream, Kind::Data, chunk)?;
+        write_frame(&mut self.0, Kind::Data, chunk)?;
         Ok(chunk.len())
     }
 

@@ -21,8 +21,8 @@ fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     for (name, text) in files {
         let path = dir.path().join("f");
         fs::write(&path, text).unwrap();
-        let mut file = fs::File::open(&path).unwrap();
-        tar.file(Path::new(name), &file.metadata().unwrap(), &mut file).unwrap();
+        let file = fs::File::open(&path).unwrap();
+        tar.file(Path::new(name), &file.metadata().unwrap(), &file).unwrap();
     }
     tar.finish().unwrap()
 }

@@ -23,6 +23,7 @@ mod frame;
 mod question;
 mod request;
 mod secret;
+mod send_file;
 mod step;
 
 pub use companion::*;
@@ -31,6 +32,7 @@ pub use frame::*;
 pub use question::*;
 pub use request::*;
 pub use secret::Secret;
+pub use send_file::{SendFileError, send_file};
 pub use step::*;
 
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,13 @@
 //! Files found and sent.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging};
-use runspan_archive::{Sent, TarWriter};
+use runspan_archive::{SendFile, Sent, TarWriter};
 
 use super::names::{self, Named};
 use super::walk::{Wanted, walk};
@@ -21,7 +21,7 @@ use super::{FilesError, Found, Glob, Kind, Remembered};
 ///
 /// # Errors
 /// [`FilesError`]. Files that vanish, shrink or cannot be read are warnings.
-pub fn collect<W: Write>(
+pub fn collect<W: SendFile>(
     request: &Collect,
     source_dir: &Path,
     remembered: Option<&Remembered>,
@@ -44,16 +44,14 @@ pub fn collect<W: Write>(
         return Ok((collected, None));
     }
     collected.files = files.iter().filter(|file| file.found.kind != Kind::Directory).count() as u64;
-    let sink =
-        Counted { to: BufWriter::with_capacity(256 << 10, open().map_err(FilesError::Send)?), bytes: 0 };
+    let sink = Counted { to: open().map_err(FilesError::Send)?, bytes: 0 };
     let sink = match request.packaging {
         Packaging::Zip => write_zip(sink, &files, &mut collected)?,
         Packaging::Tar => write_tar(sink, &files, &mut collected)?,
     };
     collected.bytes = sink.bytes;
     shorten(&mut collected.warnings);
-    let writer = sink.to.into_inner().map_err(|error| FilesError::Send(error.into_error()))?;
-    Ok((collected, Some(writer)))
+    Ok((collected, Some(sink.to)))
 }
 
 /// What these globs take as trees, under names of a cache; nothing when a part of it could not be looked at.
@@ -166,14 +164,14 @@ fn follow_links(found: &mut Vec<Found>, warnings: &mut Vec<String>) {
     });
 }
 
-fn write_tar<W: Write>(to: W, files: &[Named], collected: &mut Collected) -> Result<W, FilesError> {
+fn write_tar<W: SendFile>(to: W, files: &[Named], collected: &mut Collected) -> Result<W, FilesError> {
     let mut tar = TarWriter::new(to);
     for Named { name, found } in files {
         let path = &found.path;
         if found.kind == Kind::File {
             match open_file(path) {
-                Ok((mut file, metadata)) => {
-                    if tar.file(name, &metadata, &mut file).map_err(FilesError::Send)? == Sent::Shrunk {
+                Ok((file, metadata)) => {
+                    if tar.file(name, &metadata, &file).map_err(FilesError::Send)? == Sent::Shrunk {
                         collected
                             .warnings
                             .push(format!("{} became shorter while it was read", path.display()));
@@ -245,5 +243,12 @@ impl<W: Write> Write for Counted<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
+    }
+}
+
+impl<W: SendFile> SendFile for Counted<W> {
+    fn send_file(&mut self, file: &File, bytes: u64) -> io::Result<Sent> {
+        self.bytes += bytes;
+        self.to.send_file(file, bytes)
     }
 }

@@ -128,7 +128,7 @@ fn names(files: &[Found<'_>]) -> Vec<PathBuf> {
 fn pack_tar(to: &mut File, files: &[Found<'_>], names: &[PathBuf]) -> Result<(), ArtifactError> {
     let mut tar = TarWriter::new(io::BufWriter::new(to));
     for (file, name) in files.iter().zip(names).filter(|(file, _)| file.metadata.is_file()) {
-        let sent = File::open(&file.path).and_then(|mut from| tar.file(name, &file.metadata, &mut from));
+        let sent = File::open(&file.path).and_then(|from| tar.file(name, &file.metadata, &from));
         sent.map_err(|error| file.failed(error))?;
     }
     let ended = tar.finish().map(drop);

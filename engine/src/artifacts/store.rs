@@ -101,7 +101,7 @@ fn store_folder(
 ) -> Result<Stored, ArtifactError> {
     let fail = |error| disk(directory, key, &path, error);
     let staging = tempfile::Builder::new().prefix(".runspan-").tempdir_in(directory).map_err(fail)?;
-    let options = Options { symlinks: false, limits, ..Options::default() };
+    let options = Options { symlinks: false, beside: true, limits, ..Options::default() };
     let unpacked = unpack_tar(stream, staging.path(), options).map_err(|source| {
         let name = key.to_owned();
         match source {

@@ -1,12 +1,12 @@
 //! Directories of this machine, read only.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use runspan_archive::{Sent, TarWriter};
+use runspan_archive::{SendFile, Sent, TarWriter};
 use rustix::fs::OFlags;
 use walkdir::WalkDir;
 
@@ -34,9 +34,9 @@ pub struct Origin {
 }
 
 /// Sends all that is in a directory, `.git` and ignored files included, sorted by name.
-pub(super) fn send(root: Option<&Path>, to: &mut dyn Write) -> Result<Streamed, SourceError> {
+pub(super) fn send(root: Option<&Path>, to: &mut dyn SendFile) -> Result<Streamed, SourceError> {
     let mut streamed = Streamed::default();
-    let mut tar = TarWriter::new(BufWriter::with_capacity(256 << 10, to));
+    let mut tar = TarWriter::new(to);
     if let Some(root) = root {
         for entry in WalkDir::new(root).min_depth(1).sort_by_file_name() {
             let (entry, metadata) = match entry.and_then(|entry| Ok((entry.metadata()?, entry))) {
@@ -60,7 +60,7 @@ pub(super) fn send(root: Option<&Path>, to: &mut dyn Write) -> Result<Streamed, 
 }
 
 fn send_one(
-    tar: &mut TarWriter<impl Write>,
+    tar: &mut TarWriter<impl SendFile>,
     path: &Path,
     name: &Path,
     metadata: &Metadata,
@@ -80,8 +80,8 @@ fn send_one(
         }
     } else if metadata.is_file() {
         match open_file(path) {
-            Ok((mut file, metadata)) => {
-                if tar.file(name, &metadata, &mut file)? == Sent::Shrunk {
+            Ok((file, metadata)) => {
+                if tar.file(name, &metadata, &file)? == Sent::Shrunk {
                     streamed.warnings.push(format!("{} became shorter while it was read", path.display()));
                 }
             }

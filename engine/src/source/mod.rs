@@ -10,11 +10,10 @@ mod mirror;
 mod version;
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runspan_archive::{Limits, Options, unpack_zip};
+use runspan_archive::{Limits, Options, SendFile, unpack_zip};
 
 pub use directory::{Origin, Streamed};
 pub use error::SourceError;
@@ -122,7 +121,7 @@ pub fn fetch(source: &Source, context: &Context<'_>) -> Result<Fetched, SourceEr
 ///
 /// # Errors
 /// [`SourceError::Send`] when the stream fails. What cannot be read is a warning.
-pub fn send(fetched: &Fetched, to: &mut dyn Write) -> Result<Streamed, SourceError> {
+pub fn send(fetched: &Fetched, to: &mut dyn SendFile) -> Result<Streamed, SourceError> {
     directory::send(fetched.path(), to)
 }
 

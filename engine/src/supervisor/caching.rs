@@ -2,9 +2,10 @@
 //!
 //! A cache never fails a build: what goes wrong is a warning.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek as _};
 
 use runspan_agent_protocol::{Collect, CollectLog, Collected, Packaging, Unpack};
+use runspan_archive::{SendFile, Sent};
 use runspan_buildspec::{Cache, CacheAction};
 
 use super::EngineError;
@@ -14,7 +15,6 @@ use crate::cache::{Directories, Hit, Put, Slot, Store, pull_request, versions};
 use crate::event::Event;
 use crate::executor::Mount;
 use crate::lifecycle::{PhaseType, Status};
-use crate::link::Outgoing;
 use crate::plan::Plan;
 use crate::project::{CacheMode, CacheType};
 
@@ -136,8 +136,14 @@ impl Driver {
         self.say(session, lines);
         let reader = hit.reader;
         let root = self.dirs.primary.clone();
-        let send = move |to: &mut dyn Outgoing| match reader.as_file() {
-            Some(file) => to.send_file(file),
+        let send = move |to: &mut dyn SendFile| match reader.as_file() {
+            Some(mut file) => {
+                let left = file.metadata()?.len().saturating_sub(file.stream_position()?);
+                match to.send_file(file, left)? {
+                    Sent::Whole => Ok(()),
+                    Sent::Shrunk => Err(io::ErrorKind::UnexpectedEof.into()),
+                }
+            }
             None => io::copy(&mut BufReader::with_capacity(PIECE, reader), to).map(drop),
         };
         let remember = if key.is_none() { cache.paths.clone() } else { Vec::new() };

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use runspan_agent_protocol::{PhaseEnd, Reply, RunPhase, Unpack, Verb, layout};
+use runspan_archive::SendFile;
 
 use super::driver::Driver;
 use super::prepare::Prepared;
@@ -11,7 +12,7 @@ use super::runtimes::select;
 use super::secrets::references;
 use super::session::{Interrupt, Session};
 use crate::lifecycle::{PhaseOutcome, PhaseType};
-use crate::link::{Outgoing, SendBlob};
+use crate::link::SendBlob;
 use crate::plan::Plan;
 use crate::source;
 
@@ -64,7 +65,7 @@ impl Driver {
         }
         if prepared.yaml_location.starts_with(layout::READONLY_DIR) {
             let text = prepared.text.clone();
-            let send = move |to: &mut dyn Outgoing| one_file(to, "buildspec.yml", text.as_bytes());
+            let send = move |to: &mut dyn SendFile| one_file(to, "buildspec.yml", text.as_bytes());
             self.send_tar(session, layout::READONLY_DIR, false, Box::new(send)).await?;
         }
         for warning in &prepared.warnings {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use runspan_agent_protocol::Secret;
 use runspan_archive::Limits;
+use runspan_archive::SendFile;
 
 use super::load::ended_early;
 use super::run::{Done, Running};
 use super::{Frame, Steps, Stop};
-use crate::link::Outgoing;
 use crate::source::{self, Context, Git, GitLogin, Source};
 use crate::steps::Uses;
 
@@ -79,7 +79,7 @@ impl Steps<'_> {
         self.tell_pending().await?;
         let line = format!("{}: {url} at {commit}, fetched without node; git keeps no login", running.name);
         self.driver.say(self.session, [line]);
-        let send = Box::new(move |to: &mut dyn Outgoing| {
+        let send = Box::new(move |to: &mut dyn SendFile| {
             source::send(&fetched, to).map(drop).map_err(io::Error::other)
         });
         self.driver.send_tar(self.session, &directory, false, send).await?;

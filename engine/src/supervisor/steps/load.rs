@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use runspan_agent_protocol::{Reply, StopReason, Verb, layout};
+use runspan_archive::SendFile;
 use runspan_buildspec::StepAction;
 
 use super::action::DEEPEST;
@@ -12,7 +13,6 @@ use super::checkout::is_checkout;
 use super::run::{Done, Running};
 use super::{Steps, Stop};
 use crate::lifecycle::PhaseOutcome;
-use crate::link::Outgoing;
 use crate::project::SourceType;
 use crate::steps::{ActionRef, DockerAction, Manifest, Runs, Uses, read};
 use crate::supervisor::session::Interrupt;
@@ -107,7 +107,7 @@ impl Steps<'_> {
         let fetched = self.driver.interruptible(source.action(action, known.as_ref())).await;
         let archive = ended_early(fetched)?.map_err(|error| Stop::Fault(error.to_string()))?;
         self.driver.say(self.session, [format!("Download action repository '{}'", action.repository())]);
-        let send = Box::new(move |to: &mut dyn Outgoing| super::archive::send_action(&archive, to));
+        let send = Box::new(move |to: &mut dyn SendFile| super::archive::send_action(&archive, to));
         self.driver.send_tar(self.session, directory, false, send).await.map(drop).map_err(|interrupt| {
             match interrupt {
                 Interrupt::Failed(message) => Stop::Fault(format!("action `{action}`: {message}")),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use runspan_agent_protocol::layout;
+use runspan_archive::SendFile;
 
 use super::load::ended_early;
 use super::{Steps, Stop};
-use crate::link::Outgoing;
 use crate::steps::Architecture;
 
 /// What the container is, as far as programs depend on it.
@@ -50,7 +50,7 @@ impl Steps<'_> {
         let source = Arc::clone(&self.driver.supervisor.actions);
         let fetched = self.driver.interruptible(source.node(wanted, architecture)).await;
         let file = ended_early(fetched)?.map_err(|error| Stop::Fault(format!("{missing}: {error}")))?;
-        let send = Box::new(move |to: &mut dyn Outgoing| super::archive::send_program(&file, "node", to));
+        let send = Box::new(move |to: &mut dyn SendFile| super::archive::send_program(&file, "node", to));
         self.driver.send_tar(self.session, &directory, false, send).await?;
         self.job.provided.insert(key, directory);
         Ok(program)
