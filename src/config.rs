@@ -140,12 +140,7 @@ impl Config {
                 event_bus: text("RUNSPAN_EVENT_BUS"),
                 event_source: text("RUNSPAN_EVENT_SOURCE").unwrap_or_else(|| "runspan.codebuild".into()),
                 sns_topic: text("RUNSPAN_SNS_TOPIC"),
-                sns_events: text("RUNSPAN_SNS_EVENTS")
-                    .unwrap_or_else(|| SNS_EVENTS.into())
-                    .split(',')
-                    .map(|name| name.trim().to_owned())
-                    .filter(|name| !name.is_empty())
-                    .collect(),
+                sns_events: sns_events(text("RUNSPAN_SNS_EVENTS").as_deref().unwrap_or(SNS_EVENTS))?,
             },
         })
     }
@@ -188,6 +183,18 @@ impl Config {
     }
 }
 
+/// Names of events. One that none has would be waited for in vain.
+fn sns_events(list: &str) -> Result<Vec<String>, Failure> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(|name| match runspan_aws::is_event(name) {
+            true => Ok(name.to_owned()),
+            false => Err(Failure::input(format!("RUNSPAN_SNS_EVENTS names {name:?}, which is no event"))
+                .help(format!("choose of {SNS_EVENTS},phase-failure,phase-success"))),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +214,15 @@ mod tests {
         assert_eq!(home(&[("RUNSPAN_HOME", ""), ("HOME", "/h")]), PathBuf::from("/h/.local/state/runspan"));
         assert_eq!(home(&[]), PathBuf::from("/var/lib/runspan"));
         assert_eq!(read(&[], false).unwrap_err().exit, crate::exit_code::Exit::BadInput);
+    }
+
+    #[test]
+    fn events_are_known() {
+        let read = |events| read(&[("HOME", "/h"), ("RUNSPAN_SNS_EVENTS", events)], false);
+        let events = |list| read(list).unwrap().notices.sns_events;
+        assert_eq!(events(" failed, phase-failure,"), ["failed", "phase-failure"]);
+        assert_eq!(events("").len(), 4);
+        assert_eq!(read("state-fail").unwrap_err().exit, crate::exit_code::Exit::BadInput);
     }
 
     #[test]

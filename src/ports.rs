@@ -26,7 +26,7 @@ pub(crate) fn ports(config: &Config, journal: &Arc<Journal>) -> Ports {
         sinks.push(Arc::new(EventBridge::new(shared(), bus, event_source)));
     }
     if let Some(topic) = sns_topic {
-        sinks.push(Arc::new(Topic::new(shared(), topic, event_source, sns_events.clone())));
+        sinks.push(Arc::new(Topic::new(&account, topic, event_source, sns_events.clone())));
     }
     Ports {
         secrets: Some(Arc::new(Secrets::new(shared()))),

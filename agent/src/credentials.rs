@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runspan_agent_protocol::{Answer, Question, RoleCredentials};
+use runspan_agent_protocol::{Answer, Question, RoleCredentials, Secret};
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::json;
 
@@ -60,7 +60,8 @@ fn serve(shared: &Shared, token: &str, mut stream: TcpStream) -> io::Result<()> 
         Some(path) if is_it(&path, token) => match ask(shared, Question::Credentials) {
             Ok(Answer::Credentials(credentials)) => {
                 // What the build prints of them is no secret of its own, but is not to be read in a log either.
-                let secrets = [credentials.secret_access_key.clone(), credentials.token.clone()];
+                let id = Secret::new(credentials.access_key_id.as_str());
+                let secrets = [id, credentials.secret_access_key.clone(), credentials.token.clone()];
                 let _shown = shared.log.add_secrets(&secrets);
                 ("200 OK", said(&credentials))
             }

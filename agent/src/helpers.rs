@@ -121,7 +121,8 @@ fn git_login(shared: &Shared, lines: &[String]) -> io::Result<String> {
         let found = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         found.unwrap_or_default().to_owned()
     };
-    let question = Question::GitLogin { host: value("host"), path: value("path") };
+    let question =
+        Question::GitLogin { protocol: value("protocol"), host: value("host"), path: value("path") };
     match ask_supervisor(shared, question)? {
         Answer::GitLogin(Some(login)) => {
             let _shown = shared.log.add_secrets(std::slice::from_ref(&login.password));

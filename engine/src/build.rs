@@ -103,6 +103,8 @@ pub struct BuildEnvironment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment_variables: Vec<EnvironmentVariable>,
     pub privileged_mode: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_pull_credentials_type: Option<String>,
 }
 
 /// `Build.artifacts`: where an artifact went.

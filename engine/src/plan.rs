@@ -212,8 +212,8 @@ fn variables(request: &BuildRequest, spec: &Buildspec) -> Vec<EnvironmentVariabl
             all.insert(name.clone(), EnvironmentVariable { name: name.clone(), value: value.clone(), kind });
         }
     }
-    for variable in request.project.environment.environment_variables.iter().chain(&request.environment) {
-        all.insert(variable.name.clone(), variable.clone());
+    for variable in request.variables() {
+        all.insert(variable.name.clone(), variable);
     }
     for name in &request.secret_names {
         all.shift_remove(name);

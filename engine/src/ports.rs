@@ -1,5 +1,6 @@
 //! What the engine needs of the world outside and others give: secrets, objects, and whoever wants to know.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -107,8 +108,8 @@ pub trait ObjectStore: Send + Sync {
     /// Stores files. An object appears whole or not at all; one of the same key is replaced.
     ///
     /// # Errors
-    /// [`ObjectError`]; objects before the one that failed may be there.
-    async fn put(&self, objects: &[NewObject]) -> Result<(), ObjectError>;
+    /// [`PutError`], which knows what is there all the same.
+    async fn put(&self, objects: &[NewObject]) -> Result<(), PutError>;
 
     /// Fetches an object into a file, made anew. Returns its metadata; `None` when there is no such object.
     ///
@@ -263,6 +264,26 @@ pub enum ObjectError {
     /// It does not answer, or not now.
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// What could not be stored, and what could.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct PutError {
+    /// Why not all.
+    pub error: ObjectError,
+    /// Which have arrived, by their indexes.
+    pub arrived: BTreeSet<usize>,
+}
+
+impl PutError {
+    /// Parts objects into those that have arrived and those that have not.
+    pub fn split<'a>(&self, objects: &'a [NewObject]) -> (Vec<&'a NewObject>, Vec<&'a NewObject>) {
+        let (arrived, left): (Vec<_>, Vec<_>) =
+            objects.iter().enumerate().partition(|(index, _)| self.arrived.contains(index));
+        let only = |all: Vec<(usize, &'a NewObject)>| all.into_iter().map(|(_, object)| object).collect();
+        (only(arrived), only(left))
+    }
 }
 
 #[cfg(test)]

@@ -70,6 +70,13 @@ pub struct BuildRequest {
 }
 
 impl BuildRequest {
+    /// The project's variables and the request's own, which win; each once, in the place where it first stood.
+    pub fn variables(&self) -> Vec<EnvironmentVariable> {
+        let all = self.project.environment.environment_variables.iter().chain(&self.environment);
+        let all = all.map(|variable| (variable.name.as_str(), variable));
+        all.collect::<indexmap::IndexMap<_, _>>().into_values().cloned().collect()
+    }
+
     /// The name of a secret whose value is gone, as when a build is retried later.
     pub fn lost_secret(&self) -> Option<&str> {
         let is_lost = |name: &&String| self.secrets.iter().all(|secret| secret.name != **name);

@@ -6,6 +6,7 @@
 mod api_bench;
 mod api_clients;
 mod api_faults;
+mod api_overrides;
 mod api_reports;
 mod api_service;
 mod api_sources;

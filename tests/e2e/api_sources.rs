@@ -97,3 +97,114 @@ fn a_private_repository_is_fetched_with_the_imported_login() {
     });
     assert_eq!(batch["buildBatchStatus"], "SUCCEEDED", "{batch}");
 }
+
+#[test]
+fn git_in_a_build_is_given_the_imported_login_for_its_own_host() {
+    let Some(bench) = bench() else { return };
+    let repositories = bench.state().with_file_name("repositories");
+    let host = Host::start(&bench, &repositories, "gh-s3cr3t");
+    let buildspec = |helper: &str| {
+        let fill = |protocol: &str| {
+            format!(
+                "printf 'protocol={protocol}\\nhost=127.0.0.1:{}\\npath=other.git\\n\\n' | git credential fill",
+                host.port
+            )
+        };
+        format!(
+            "version: 0.2
+env: {{ git-credential-helper: {helper} }}
+phases:
+  build:
+    commands:
+      - export GIT_TERMINAL_PROMPT=0
+      - {} || echo no login elsewhere
+      - {} > login
+      - cat login; grep -c 'password=gh-s3' login
+",
+            fill("https"),
+            fill("http")
+        )
+    };
+    let bare = repositories.join("private.git");
+    repository(&bare, &buildspec("yes"));
+    let made =
+        Command::new("git").arg("-C").arg(&bare).args(["update-ref", "refs/pull/1/head", "HEAD"]).status();
+    assert!(made.unwrap().success());
+    let _serving = bench.serve(&[]);
+    bench.project("helped", "version: 0.2");
+    let location = format!("http://127.0.0.1:{}/private.git", host.port);
+    let source = json!({ "type": "GITHUB_ENTERPRISE", "location": location });
+    bench.call("update_project", json!({ "name": "helped", "source": source }));
+    let login = json!({ "serverType": "GITHUB_ENTERPRISE", "authType": "PERSONAL_ACCESS_TOKEN", "token": "gh-s3cr3t" });
+    bench.call("import_source_credentials", login);
+
+    let build = bench.ended(&bench.start("helped"));
+    let log = bench.log(&build);
+    assert!(build["buildStatus"] == "SUCCEEDED" && log.contains("\nno login elsewhere\n"), "{build}\n{log}");
+    assert!(log.contains("\npassword=***\n1\n"), "{log}");
+    // Neither a build that does not ask for it gets one, nor one of what others want to be merged.
+    for more in [json!({ "buildspecOverride": buildspec("no") }), json!({ "sourceVersion": "pr/1" })] {
+        let mut ask = json!({ "projectName": "helped" });
+        ask.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let id = bench.call("start_build", ask)["build"]["id"].as_str().unwrap().to_owned();
+        let build = bench.ended(&id);
+        let log = bench.log(&build);
+        assert!(build["buildStatus"] == "FAILED" && log.contains("Entering phase BUILD"), "{build}\n{log}");
+        assert!(!log.contains("password=***") && !log.contains("s3cr3t"), "{log}");
+    }
+}
+
+#[test]
+fn a_source_has_a_login_of_its_own_in_a_secret() {
+    let Some(bench) = bench() else { return };
+    let moto = bench.ask("moto", json!({}))["endpoint"].clone();
+    let secret = |name: &str, kind: &str| {
+        let login = json!({ "ServerType": kind, "AuthType": "PERSONAL_ACCESS_TOKEN", "Token": "own-s3cr3t" });
+        let made = bench.ask(
+            "call",
+            json!({
+                "endpoint": moto, "service": "secretsmanager", "operation": "create_secret",
+                "parameters": { "Name": name, "SecretString": login.to_string() },
+            }),
+        );
+        made["ARN"].clone()
+    };
+    let (good, other) = (secret("git/good", "GITHUB_ENTERPRISE"), secret("git/other", "GITLAB"));
+    let repositories = bench.state().with_file_name("repositories");
+    repository(
+        &repositories.join("own.git"),
+        "version: 0.2\nphases: { build: { commands: [echo fetched] } }\n",
+    );
+    let host = Host::start(&bench, &repositories, "own-s3cr3t");
+    let endpoint = moto.as_str().unwrap();
+    let variables =
+        [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_ENDPOINT_URL", endpoint)];
+    let _serving = bench.serve_with(&[], &variables);
+    bench.project("own", "version: 0.2");
+    let location = format!("http://127.0.0.1:{}/own.git", host.port);
+    let build = |kind: &str, resource: &serde_json::Value| {
+        let auth = json!({ "type": kind, "resource": resource });
+        let source = json!({ "type": "GITHUB_ENTERPRISE", "location": location, "auth": auth });
+        bench.call("update_project", json!({ "name": "own", "source": source }));
+        let build = bench.ended(&bench.start("own"));
+        assert_eq!(build["source"]["auth"], auth);
+        assert!(!build.to_string().contains("s3cr3t") && !bench.log(&build).contains("s3cr3t"));
+        build
+    };
+    // One for all of the kind does not count beside it.
+    let login =
+        json!({ "serverType": "GITHUB_ENTERPRISE", "authType": "PERSONAL_ACCESS_TOKEN", "token": "of-all" });
+    bench.call("import_source_credentials", login);
+    assert_eq!(build("SECRETS_MANAGER", &good)["buildStatus"], "SUCCEEDED");
+    for (kind, resource, said) in [
+        ("SECRETS_MANAGER", &other, "is a login for GITLAB, which this source is not"),
+        ("SECRETS_MANAGER", &json!("git/none"), "ResourceNotFoundException"),
+        ("CODECONNECTIONS", &good, "use SECRETS_MANAGER"),
+    ] {
+        let failed = build(kind, resource);
+        let phases = failed["phases"].as_array().unwrap();
+        let failed = phases.iter().find(|phase| phase["phaseStatus"] == "FAILED").unwrap();
+        assert_eq!(failed["phaseType"], "DOWNLOAD_SOURCE");
+        assert!(failed["contexts"][0]["message"].as_str().unwrap().contains(said), "{failed}");
+    }
+}

@@ -8,7 +8,7 @@ use std::fs;
 use fake_chaos::Chaos;
 use serde_json::{Value, json};
 
-use crate::harness::{Aws, BUSYBOX, Home, SANDBOX, aws, home};
+use crate::harness::{Aws, BUSYBOX, Home, Run, SANDBOX, aws, home};
 
 const SEED: u64 = 6;
 /// Containers of an engine take their time.
@@ -32,12 +32,19 @@ fn everything_arrives_once_whatever_broke() {
         sometimes("logs:PutLogEvents", "deny".into()),
         sometimes("events:PutEvents", "deny".into()),
     ];
+    let (topic, queue) = aws.ordered_topic("us-east-1", PROJECT);
+    let telling = |run: Run| {
+        run.env("RUNSPAN_EVENT_BUS", "default")
+            .env("RUNSPAN_METRICS_NAMESPACE", PROJECT)
+            .env("RUNSPAN_SNS_TOPIC", &topic)
+            .env("RUNSPAN_SNS_EVENTS", "state-succeeded")
+    };
     aws.faults(PROJECT, json!(faults));
     chaos.breaks(15);
     // The second batch also takes along what the first could not deliver.
     for _ in 0..2 {
         let run = home.run(&source, BUSYBOX).args(["--quiet", "--project"]).arg(&project);
-        Aws::serve_behind(&chaos, run.env("RUNSPAN_EVENT_BUS", "default"), PROJECT).finish().exited(0);
+        Aws::serve_behind(&chaos, telling(run), PROJECT).finish().exited(0);
     }
     assert!(chaos.broken() > BUILDS as u64 / 10, "{} connections broke", chaos.broken());
     let listed = home.runspan(["builds", "list", "--limit", "1000", "--format", "json"]).finish().exited(0);
@@ -49,8 +56,8 @@ fn everything_arrives_once_whatever_broke() {
     chaos.breaks(0);
     aws.faults(PROJECT, json!([]));
     let deliver = || {
-        let deliver = home.runspan(["builds", "deliver"]).env("RUNSPAN_EVENT_BUS", "default");
-        Aws::serve_behind(&chaos, deliver, PROJECT).finish().exited(0)
+        let deliver = home.runspan(["builds", "deliver"]);
+        Aws::serve_behind(&chaos, telling(deliver), PROJECT).finish().exited(0)
     };
     deliver();
     let asked = aws.requests(PROJECT);
@@ -58,6 +65,35 @@ fn everything_arrives_once_whatever_broke() {
     assert_eq!(aws.requests(PROJECT), asked, "there was nothing left to deliver");
     everything_is_there(&home, aws, &builds);
     every_event_came(aws, &builds);
+    let told = aws.queued("us-east-1", &queue);
+    let mut told: Vec<&Value> = told.iter().map(|event| &event["detail"]["build-id"]).collect();
+    let mut ids: Vec<&Value> = builds.iter().map(|build| &build["arn"]).collect();
+    for ids in [&mut told, &mut ids] {
+        ids.sort_by_key(ToString::to_string);
+    }
+    assert_eq!(told, ids, "messages");
+    every_figure_came(aws);
+}
+
+/// No count lacks a build. Where an answer was lost it has one twice, as CloudWatch cannot be asked for a figure.
+fn every_figure_came(aws: &Aws) {
+    let count = |metric: &str, dimensions: Value| {
+        let found = aws.boto3("cloudwatch", "get_metric_statistics", json!({
+            "Namespace": PROJECT, "MetricName": metric, "Period": 86400, "Statistics": ["SampleCount"],
+            "StartTime": "2020-01-01T00:00:00Z", "EndTime": "2120-01-01T00:00:00Z", "Dimensions": dimensions,
+        }));
+        let found = found["Datapoints"].as_array().cloned().unwrap_or_default();
+        found.iter().filter_map(|point| point["SampleCount"].as_f64()).sum::<f64>() as usize
+    };
+    let of_project = json!([{ "Name": "ProjectName", "Value": PROJECT }]);
+    for metric in ["Builds", "SucceededBuilds", "Duration", "FinalizingDuration"] {
+        let of_project = count(metric, of_project.clone());
+        // moto does not tell figures without dimensions from all figures.
+        let of_account = count(metric, json!([])) - of_project;
+        for counted in [of_project, of_account] {
+            assert!((BUILDS..BUILDS + BUILDS / 2).contains(&counted), "{metric}: {counted}");
+        }
+    }
 }
 
 /// Buckets, and a log group that gets every event.

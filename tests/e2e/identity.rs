@@ -42,7 +42,7 @@ artifacts: { files: [one.json] }
     assert_eq!(whose, json!({ "arn": ROLE, "session": format!("AWSCodeBuild-{}", home.build()) }));
     // Neither printed nor kept.
     let ran = ran.printed(&["a guess is answered with nothing", "it prints {", "***"]);
-    for secret in ["SecretAccessKey", "Token"] {
+    for secret in ["AccessKeyId", "SecretAccessKey", "Token"] {
         let secret = given[secret].as_str().unwrap();
         assert!(!ran.text().contains(secret));
         let found = std::process::Command::new("grep")
@@ -55,6 +55,20 @@ artifacts: { files: [one.json] }
     // Without a role there is nobody to be.
     let without = "version: 0.2\nphases: { build: { commands: ['test -z \"$AWS_CONTAINER_CREDENTIALS_FULL_URI\"'] } }\n";
     run(&home, aws, BUSYBOX, without, &json!({ "name": "role" })).finish().exited(0);
+    // A session that ends before long is not handed on, but followed by another in time.
+    let thrice = r#"
+version: 0.2
+phases:
+  build:
+    commands:
+      - for name in one two three; do wget -q -O $name "$AWS_CONTAINER_CREDENTIALS_FULL_URI"; done
+      - "! cmp -s one two && cmp two three"
+"#;
+    aws.faults(
+        "short",
+        json!([{ "action": "sts:AssumeRole", "answer": "short", "seconds": 280, "times": 1 }]),
+    );
+    run(&home, aws, BUSYBOX, thrice, &project).env("AWS_ACCESS_KEY_ID", "short").finish().exited(0);
     // A role that may not be assumed is said by whoever asks, and the build goes on.
     aws.faults("no-role", json!([{ "action": "sts:AssumeRole", "answer": "deny" }]));
     let refused = "version: 0.2\nphases: { build: { commands: ['wget -q -O - $AWS_CONTAINER_CREDENTIALS_FULL_URI || echo none'] } }\n";

@@ -93,6 +93,11 @@ impl Account {
         Self { is_fixed: true, region: region.to_owned(), ..self.anew() }
     }
 
+    /// The region that it was made for.
+    pub(crate) fn own_region(&self) -> &str {
+        &self.region
+    }
+
     fn anew(&self) -> Self {
         Self { is_fixed: self.is_fixed, whose: self.whose.clone(), ..Self::new(self.region.clone()) }
     }

@@ -5,7 +5,7 @@ use runspan_engine::Event;
 use runspan_engine::build::{Build, BuildArtifacts};
 use runspan_engine::journal::StoredEvent;
 use runspan_engine::lifecycle::{BuildPhase, PhaseContext, PhaseType, Status};
-use runspan_engine::project::CacheType;
+use runspan_engine::project::{CacheType, ProjectSource};
 use serde_json::{Value, json};
 
 pub(crate) const STATE_CHANGE: &str = "CodeBuild Build State Change";
@@ -63,14 +63,14 @@ fn as_of(record: &Build, ended: &BuildPhase) -> Build {
 }
 
 fn state_change(build: &Build) -> Value {
-    let ended = build.phases.iter().rev().find(|phase| phase.end_time.is_some());
+    let current = build.phases.iter().rev().find(|phase| phase.phase_type == build.current_phase);
     json!({
         "build-status": state(build.build_status),
         "project-name": build.project_name,
         "build-id": build.arn,
         "additional-information": additional_information(build),
         "current-phase": build.current_phase.name(),
-        "current-phase-context": ended.map_or_else(|| "[]".to_owned(), |phase| bracketed(&phase.contexts)),
+        "current-phase-context": bracketed(current.map_or(&[], |phase| phase.contexts.as_slice())),
         "version": "1",
     })
 }
@@ -96,6 +96,7 @@ fn additional_information(build: &Build) -> Value {
         "environment": {
             "image": environment.image,
             "privileged-mode": environment.privileged_mode,
+            "image-pull-credentials-type": environment.image_pull_credentials_type.as_deref().unwrap_or("CODEBUILD"),
             "compute-type": environment.compute_type,
             "type": environment.kind,
             "environment-variables": environment.environment_variables,
@@ -106,7 +107,10 @@ fn additional_information(build: &Build) -> Value {
         "build-number": build.build_number,
         "initiator": build.initiator,
         "build-start-time": date(build.start_time),
-        "source": { "location": build.source.location, "type": build.source.kind.name() },
+        "source": source(&build.source),
+        // Those who read events expect one, even of a build that makes none.
+        "artifact": build.artifacts.as_ref().map_or_else(|| json!({ "location": "" }), artifact),
+        "project-file-system-locations": [],
         "cache": { "type": build.cache.kind.unwrap_or(CacheType::NoCache) },
         "logs": {
             "group-name": build.logs.group_name,
@@ -118,13 +122,20 @@ fn additional_information(build: &Build) -> Value {
     if let Some(version) = &build.source_version {
         information["source-version"] = version.as_str().into();
     }
-    if let Some(made) = &build.artifacts {
-        information["artifact"] = artifact(made);
-    }
     if !build.secondary_artifacts.is_empty() {
         information["secondary-artifacts"] = build.secondary_artifacts.iter().map(artifact).collect();
     }
     information
+}
+
+fn source(source: &ProjectSource) -> Value {
+    let mut found = json!({ "type": source.kind.name() });
+    for (name, value) in [("location", &source.location), ("buildspec", &source.buildspec)] {
+        if let Some(value) = value {
+            found[name] = value.as_str().into();
+        }
+    }
+    found
 }
 
 fn artifact(made: &BuildArtifacts) -> Value {
@@ -177,19 +188,30 @@ const fn state(status: Status) -> &'static str {
     }
 }
 
+const STATE_FAILED: &str = "codebuild-project-build-state-failed";
+const STATE_SUCCEEDED: &str = "codebuild-project-build-state-succeeded";
+const STATE_IN_PROGRESS: &str = "codebuild-project-build-state-in-progress";
+const STATE_STOPPED: &str = "codebuild-project-build-state-stopped";
+const PHASE_FAILURE: &str = "codebuild-project-build-phase-failure";
+const PHASE_SUCCESS: &str = "codebuild-project-build-phase-success";
+
+/// The names of all events.
+pub(crate) const RULES: [&str; 6] =
+    [STATE_FAILED, STATE_SUCCEEDED, STATE_IN_PROGRESS, STATE_STOPPED, PHASE_FAILURE, PHASE_SUCCESS];
+
 const fn state_rule(status: Status) -> &'static str {
     match status {
-        Status::Succeeded => "codebuild-project-build-state-succeeded",
-        Status::Failed | Status::Fault | Status::TimedOut => "codebuild-project-build-state-failed",
-        Status::InProgress => "codebuild-project-build-state-in-progress",
-        Status::Stopped => "codebuild-project-build-state-stopped",
+        Status::Succeeded => STATE_SUCCEEDED,
+        Status::Failed | Status::Fault | Status::TimedOut => STATE_FAILED,
+        Status::InProgress => STATE_IN_PROGRESS,
+        Status::Stopped => STATE_STOPPED,
     }
 }
 
-fn phase_rule(phase: &BuildPhase) -> &'static str {
+const fn phase_rule(phase: &BuildPhase) -> &'static str {
     match phase.phase_status {
-        Some(Status::Succeeded) => "codebuild-project-build-phase-success",
-        _ => "codebuild-project-build-phase-failure",
+        Some(Status::Succeeded) => PHASE_SUCCESS,
+        _ => PHASE_FAILURE,
     }
 }
 

@@ -59,7 +59,8 @@ fn refused(
     region: Option<&str>,
 ) -> String {
     let mut text = format!("{code}: {message}\n\tstatus code: {status}, request id: {request_id}");
-    let cause = Cause::of(code).filter(|cause| *cause != Cause::Denied || !message.contains(action));
+    // `… is not authorized to perform: kms:GenerateDataKey on resource: …` leaves nothing to be said.
+    let cause = Cause::of(code, message).filter(|_| !message.contains("to perform: "));
     if let Some(remedy) = cause.and_then(|cause| cause.remedy(action, region)) {
         text = format!("{text}\n\t{remedy}");
     }
@@ -107,8 +108,8 @@ impl CallError {
     /// Whether the same request may succeed later, though nothing of the build or of its project changes.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Refused { code, status, .. } => {
-                *status >= 500 || *status == 429 || Cause::of(code).is_some_and(Cause::is_passing)
+            Self::Refused { code, message, status, .. } => {
+                *status >= 500 || *status == 429 || Cause::of(code, message).is_some_and(Cause::is_passing)
             }
             Self::Unanswered { .. } | Self::NoCredentials { .. } => true,
         }
@@ -117,8 +118,8 @@ impl CallError {
     /// Whether asking again at once may help.
     pub(crate) fn is_short(&self) -> bool {
         match self {
-            Self::Refused { code, status, .. } => {
-                *status >= 500 || *status == 429 || Cause::of(code) == Some(Cause::Throttled)
+            Self::Refused { code, message, status, .. } => {
+                *status >= 500 || *status == 429 || Cause::of(code, message) == Some(Cause::Throttled)
             }
             Self::Unanswered { .. } => true,
             Self::NoCredentials { .. } => false,
@@ -165,6 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_may_not_be_used_is_not_taken_for_the_call() {
+        let of_ssm = "The ciphertext refers to a customer master key that does not exist, does not exist in this region, \
+                      or you are not allowed to access.";
+        for (code, message, remedy) in [
+            ("AccessDenied", "u is not authorized to perform: kms:GenerateDataKey on resource: k", ""),
+            ("AccessDeniedException", of_ssm, "the credentials need kms:GenerateDataKey and kms:Decrypt"),
+            ("AccessDeniedException", "Access to KMS is not allowed", "the credentials need kms:"),
+            ("KMS.DisabledException", "k is disabled.", "in the region of what it encrypts, and enabled"),
+        ] {
+            let error = refused(code, message);
+            assert!(!error.is_passing(), "{error}");
+            let said = error.to_string();
+            assert!(said.contains(remedy) && !said.contains("s3:PutObject"), "{said}");
+        }
+        assert!(refused("KMS.ThrottlingException", "").is_passing());
+    }
+
+    #[test]
     fn what_is_wrong_with_this_machine_does_not_count_against_a_build() {
         for (code, remedy) in [
             ("ExpiredToken", "sign in again"),
@@ -175,6 +194,10 @@ mod tests {
             assert!(error.is_passing() && !error.is_short(), "{code}");
             assert!(error.to_string().contains(remedy), "{error}");
         }
+        // The services that speak JSON have no code of their own for it.
+        let late =
+            refused("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than …");
+        assert!(late.is_passing() && late.to_string().contains("clock"), "{late}");
         assert!(refused("SlowDown", "").is_short());
         let elsewhere = refused("PermanentRedirect", "");
         assert!(!elsewhere.is_passing());

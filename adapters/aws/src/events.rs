@@ -14,6 +14,8 @@ use crate::signed::Service;
 
 const EVENTS: Service = Service::new("EventBridge", "events", "AWSEvents");
 const MAX_ENTRIES: usize = 10;
+/// Bytes of all entries of one request.
+const MAX_BYTES: usize = 256 << 10;
 
 /// Follows builds and puts their events on a bus.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Sink for EventBridge {
             .map(|notice| self.entry(&notice, &build.arn))
             .collect();
         while !entries.is_empty() {
-            let batch: Vec<Value> = entries.drain(..entries.len().min(MAX_ENTRIES)).collect();
+            let batch: Vec<Value> = entries.drain(..fitting(&entries)).collect();
             let body = json!({ "Entries": batch });
             let answer =
                 self.account.json(EVENTS, PUT_EVENTS, &body).await.map_err(|error| self.failed(&error))?;
@@ -81,5 +83,28 @@ impl Sink for EventBridge {
             }
         }
         Ok(())
+    }
+}
+
+/// How many of these go into one request; the first always does.
+fn fitting(entries: &[Value]) -> usize {
+    let mut bytes = 0;
+    let fits = |entry: &&Value| {
+        bytes += entry.to_string().len();
+        bytes <= MAX_BYTES
+    };
+    entries.iter().take(MAX_ENTRIES).take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_request_breaks_a_limit() {
+        let entries = |count: usize, bytes: usize| vec![Value::String("x".repeat(bytes - 2)); count];
+        assert_eq!(fitting(&entries(11, 100)), 10);
+        assert_eq!(fitting(&entries(10, 64 << 10)), 4);
+        assert_eq!(fitting(&entries(2, 512 << 10)), 1);
     }
 }

@@ -26,7 +26,7 @@ pub use identity::Identities;
 pub use log_file::S3Logs;
 pub use logs::CloudWatchLogs;
 pub use metrics::CloudWatchMetrics;
-pub use notices::Topic;
+pub use notices::{Topic, is_event};
 pub use objects::S3;
 pub use permissions::{PERMISSIONS, Permission, pipeline, policy};
 pub use secrets::Secrets;

@@ -88,6 +88,11 @@ pub const PERMISSIONS: &[Permission] = &[
         resources: &["arn:aws:s3:::BUCKET/KEY"],
     },
     Permission {
+        feature: "Folders in S3 as sources",
+        actions: &[LIST_BUCKET, GET_OBJECT],
+        resources: &["arn:aws:s3:::BUCKET", "arn:aws:s3:::BUCKET/FOLDER/*"],
+    },
+    Permission {
         feature: "Caches in S3",
         actions: &[GET_OBJECT, PUT_OBJECT, "s3:AbortMultipartUpload"],
         resources: &["arn:aws:s3:::BUCKET/PREFIX/*"],

@@ -1,5 +1,7 @@
 //! What to do about a refusal, where the service does not say it itself.
 
+use crate::permissions::{PUBLISH, PUT_OBJECT};
+
 /// Why a service says no, as far as somebody can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -15,13 +17,33 @@ pub(crate) enum Cause {
     Region,
     /// It is not there, or elsewhere.
     Absent,
+    /// The credentials may not use the key that something is encrypted with.
+    KeyDenied,
+    /// That key is not there, or cannot be used.
+    KeyUnusable,
     /// Too much was asked.
     Throttled,
 }
 
+/// What a service says of a key that it was not let use, whatever its code is.
+const KEY_DENIED: [&str; 3] = ["kms:", "access to kms", "customer master key"];
+
 impl Cause {
-    /// By the code of an answer.
-    pub(crate) fn of(code: &str) -> Option<Self> {
+    /// By the code and the message of an answer.
+    pub(crate) fn of(code: &str, message: &str) -> Option<Self> {
+        // Most services have one code for all that is wrong with a signature.
+        if message.starts_with("Signature expired") || message.starts_with("Signature not yet current") {
+            return Some(Self::Clock);
+        }
+        let cause = Self::of_code(code)?;
+        let is_of_key = || {
+            let message = message.to_ascii_lowercase();
+            KEY_DENIED.iter().any(|said| message.contains(said))
+        };
+        Some(if cause == Self::Denied && is_of_key() { Self::KeyDenied } else { cause })
+    }
+
+    fn of_code(code: &str) -> Option<Self> {
         Some(match code {
             "AccessDenied"
             | "AccessDeniedException"
@@ -43,6 +65,18 @@ impl Cause {
             | "IllegalLocationConstraintException"
             | "301" => Self::Region,
             "ResourceNotFoundException" | "NotFound" | "NotFoundException" => Self::Absent,
+            "KMSAccessDenied" | "KMSOptInRequired" | "DecryptionFailure" | "KMS.AccessDeniedException" => {
+                Self::KeyDenied
+            }
+            "KMS.NotFoundException"
+            | "KMS.DisabledException"
+            | "KMS.InvalidStateException"
+            | "KMS.KMSInvalidStateException"
+            | "KMS.InvalidKeyUsageException"
+            | "KMSNotFound"
+            | "KMSDisabled"
+            | "KMSInvalidState"
+            | "InvalidKeyId" => Self::KeyUnusable,
             "Throttling"
             | "ThrottlingException"
             | "ThrottledException"
@@ -55,7 +89,9 @@ impl Cause {
             | "ServiceUnavailableException"
             | "RequestTimeout"
             | "RequestTimeoutException"
-            | "LimitExceededException" => Self::Throttled,
+            | "LimitExceededException"
+            | "KMSThrottling"
+            | "KMS.ThrottlingException" => Self::Throttled,
             _ => return None,
         })
     }
@@ -65,7 +101,7 @@ impl Cause {
     pub(crate) const fn is_passing(self) -> bool {
         match self {
             Self::Expired | Self::UnknownKeys | Self::Clock | Self::Throttled => true,
-            Self::Denied | Self::Region | Self::Absent => false,
+            Self::Denied | Self::Region | Self::Absent | Self::KeyDenied | Self::KeyUnusable => false,
         }
     }
 
@@ -86,7 +122,21 @@ impl Cause {
             (Self::Absent, Some(region)) => {
                 format!("it was looked for in {region}; AWS_REGION names another region")
             }
+            (Self::KeyDenied, _) => {
+                format!("the credentials need {} on the key that it is encrypted with", on_key(action))
+            }
+            (Self::KeyUnusable, _) => {
+                "see that this key is there, in the region of what it encrypts, and enabled".into()
+            }
             (Self::Absent, None) | (Self::Throttled, _) => return None,
         })
+    }
+}
+
+/// What a call asks of the key behind it.
+fn on_key(action: &str) -> &'static str {
+    match action {
+        PUT_OBJECT | PUBLISH => "kms:GenerateDataKey and kms:Decrypt",
+        _ => "kms:Decrypt",
     }
 }

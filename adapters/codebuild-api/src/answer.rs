@@ -54,9 +54,9 @@ pub(crate) fn build(build: &Build, request: &BuildRequest, region: &str) -> Resu
             format!("arn:aws:logs:{region}:{LOCAL_ACCOUNT}:log-group:{group}:log-stream:{stream}").into()
         });
         shown.insert("cloudWatchLogs".into(), json!({ "status": "ENABLED", "groupName": group }));
+        shown.insert("s3Logs".into(), members(&request.project.logs_config.s3_logs)?.into());
     }
     let mut environment = members(&request.project.environment)?;
-    environment.retain(|_, value| !value.is_null());
     environment.extend(members(&build.environment)?);
     environment.insert("environmentVariables".into(), variables(build)?);
     record.insert("environment".into(), environment.into());
@@ -88,21 +88,18 @@ pub(crate) fn batch(batch: &BuildBatch, request: Option<&BuildRequest>) -> Resul
     if let Some(request) = request {
         record.insert("initiator".into(), request.initiator.as_str().into());
         record.insert("source".into(), members(&request.source)?.into());
-        let mut environment = members(&request.project.environment)?;
-        environment.retain(|_, value| !value.is_null());
-        record.insert("environment".into(), environment.into());
+        record.insert("environment".into(), members(&request.project.environment)?.into());
         record.insert("cache".into(), members(&request.project.cache)?.into());
         if let Some(config) = &request.project.build_batch_config {
-            let mut config = members(config)?;
-            config.retain(|_, value| !value.is_null());
-            record.insert("buildBatchConfig".into(), config.into());
+            record.insert("buildBatchConfig".into(), members(config)?.into());
         }
         if let Some(version) = &request.source_version {
             record.insert("sourceVersion".into(), version.as_str().into());
         }
         record.insert("debugSessionEnabled".into(), request.debug_session.into());
-        let minutes = request.project.timeout_in_minutes;
-        record.insert("buildTimeoutInMinutes".into(), minutes.into());
+        if let Some(minutes) = request.project.timeout_in_minutes {
+            record.insert("buildTimeoutInMinutes".into(), minutes.into());
+        }
         record.extend(of_request(request));
     }
     Ok(with_seconds(record.into()))
@@ -165,11 +162,24 @@ fn variables(build: &Build) -> Result<Value, ApiError> {
     Ok(all.into_iter().map(|(_, variable)| variable).collect())
 }
 
+/// The members that have a value.
 fn members(value: &impl Serialize) -> Result<Map<String, Value>, ApiError> {
-    match serde_json::to_value(value) {
+    match serde_json::to_value(value).map(without_nulls) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(other) => Err(ApiError::failure(format!("a record is no structure: {other}"))),
         Err(error) => Err(ApiError::failure(error.to_string())),
+    }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(without_nulls).collect(),
+        value => value,
     }
 }
 

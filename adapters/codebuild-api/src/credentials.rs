@@ -59,24 +59,12 @@ impl SourceCredentials {
 
 impl SourceLogins for SourceCredentials {
     fn login(&self, host: SourceType, url: &str) -> Option<GitLogin> {
-        // A token is for its own host, whatever a build calls another one.
-        let own = match host {
-            SourceType::Github => Some("https://github.com/"),
-            SourceType::Gitlab => Some("https://gitlab.com/"),
-            SourceType::Bitbucket => Some("https://bitbucket.org/"),
-            _ => None,
-        };
-        if own.is_some_and(|own| !url.starts_with(own)) {
+        if !host.takes_token(url) {
             return None;
         }
         // A file that cannot be read is no login; the host will say that one is needed.
         let found = self.list().ok()?.into_iter().find(|one| one.server_type == host.name())?;
-        let username = match (host, found.username) {
-            (_, Some(username)) => username,
-            (SourceType::Bitbucket, None) => "x-token-auth".to_owned(),
-            (SourceType::Gitlab | SourceType::GitlabSelfManaged, None) => "oauth2".to_owned(),
-            _ => "x-access-token".to_owned(),
-        };
+        let username = found.username.unwrap_or_else(|| host.token_user().to_owned());
         Some(GitLogin { username, password: found.token })
     }
 }

@@ -60,5 +60,5 @@ pub(crate) async fn put(account: &Account, job: &Job, over: &Over) -> Result<(),
             content: Some(("application/zip".into(), None)),
         });
     }
-    store(account, job)?.put(&objects).await
+    store(account, job)?.put(&objects).await.map_err(|failed| failed.error)
 }

@@ -10,6 +10,8 @@ pub enum Question {
     Credentials,
     /// A login for a git repository, by the URL's parts. Answered by [`Answer::GitLogin`].
     GitLogin {
+        /// As in `https`.
+        protocol: String,
         /// Host, with the port where the URL has one.
         host: String,
         /// Path, without the first slash.

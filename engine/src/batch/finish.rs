@@ -11,9 +11,9 @@ use crate::artifacts::ArtifactError;
 use crate::build::{BuildArtifacts, LOCAL_ACCOUNT};
 use crate::journal::StoredDelivery;
 use crate::lifecycle::{PhaseContext, Status};
-use crate::ports::{NewObject, ObjectError, Place};
+use crate::ports::{NewObject, ObjectError, Place, PutError};
 use crate::reports::{Execution, Report};
-use crate::supervisor::{EngineError, object_link, objects};
+use crate::supervisor::{EngineError, forget, object_link, objects};
 
 impl Run {
     pub(super) async fn complete(
@@ -105,8 +105,14 @@ impl Run {
                 let place = Place::new(&bucket.name, &key);
                 match store.put(&objects).await {
                     Ok(()) => {}
-                    Err(ObjectError::Unavailable(reason)) => self.deliver_later(&place, &objects, reason)?,
-                    Err(error) => return Err(format!("Failed to upload artifacts: {error}")),
+                    Err(PutError { error: ObjectError::Refused(reason), .. }) => {
+                        return Err(format!("Failed to upload artifacts: {reason}"));
+                    }
+                    Err(failed) => {
+                        let (arrived, left) = failed.split(&objects);
+                        self.deliver_later(&place, &left, failed.error.to_string())?;
+                        forget(arrived);
+                    }
                 }
                 artifact.location = place.arn();
                 artifact.link = Some(object_link(&place, packaging, &self.supervisor.region));
@@ -117,7 +123,7 @@ impl Run {
     }
 
     /// Keeps files that cannot be taken into their bucket now.
-    fn deliver_later(&self, place: &Place, objects: &[NewObject], reason: String) -> Result<(), String> {
+    fn deliver_later(&self, place: &Place, objects: &[&NewObject], reason: String) -> Result<(), String> {
         let kept =
             |error: &dyn std::error::Error| format!("the artifact {} cannot be kept: {error}", place.arn());
         let work = serde_json::to_string(objects).map_err(|error| kept(&error))?;

@@ -8,12 +8,14 @@ mod directories;
 mod entry;
 mod error;
 mod file;
+mod scope;
 mod store;
 
 pub use copies::Copy;
 pub use directories::{Directories, Lease};
 pub use error::CacheError;
 pub use file::{Written, copy_entry, open_file, write_file};
+pub use scope::{pull_request, versions};
 pub use store::{Hit, Put, Reader, Slot, Store};
 
 use sha2::{Digest, Sha256};

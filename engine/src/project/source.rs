@@ -21,6 +21,28 @@ pub struct ProjectSource {
     pub source_identifier: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure_ssl: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<SourceAuth>,
+}
+
+/// `source.auth`: the login of this source, in place of the one that its kind of host has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members are those of CodeBuild's API")]
+pub struct SourceAuth {
+    #[serde(rename = "type")]
+    pub kind: SourceAuthType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+}
+
+/// `source.auth.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are CodeBuild's")]
+pub enum SourceAuthType {
+    Oauth,
+    Codeconnections,
+    SecretsManager,
 }
 
 /// `source.type`, and `DIRECTORY` for a directory of this machine.
@@ -56,6 +78,26 @@ impl SourceType {
             Self::Bitbucket => "BITBUCKET",
             Self::S3 => "S3",
             Self::NoSource => "NO_SOURCE",
+        }
+    }
+
+    /// Whether a token for this kind of host may go to a URL, whatever a build calls another host.
+    pub fn takes_token(self, url: &str) -> bool {
+        let own = match self {
+            Self::Github => "https://github.com/",
+            Self::Gitlab => "https://gitlab.com/",
+            Self::Bitbucket => "https://bitbucket.org/",
+            _ => "",
+        };
+        url.starts_with(own)
+    }
+
+    /// The user name that goes with a token which has none.
+    pub const fn token_user(self) -> &'static str {
+        match self {
+            Self::Bitbucket => "x-token-auth",
+            Self::Gitlab | Self::GitlabSelfManaged => "oauth2",
+            _ => "x-access-token",
         }
     }
 

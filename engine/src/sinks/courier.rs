@@ -12,6 +12,7 @@ use crate::journal::{Journal, JournalError, Position, StoredDelivery};
 use crate::ports::{NewObject, Ports};
 use crate::private::FileLock;
 use crate::request::BuildRequest;
+use crate::supervisor::forget;
 
 /// While a build runs, a sink gets what is new no more often.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -114,10 +115,17 @@ impl Couriers {
 
     async fn retry_one(&self, mut state: StoredDelivery, lock: &Arc<FileLock>) -> Result<(), JournalError> {
         if let Some(work) = &state.work {
-            let result = self.take(work).await;
-            state.done = result.is_ok();
-            state.error = result.err().map(|error| error.0);
-            return self.journal.save_delivery(&state);
+            let taken = self.take(work).await;
+            let (arrived, error) = taken.unwrap_or_else(|error| (Arrived::default(), Some(error)));
+            state.done = error.is_none();
+            state.error = error.map(|error| error.0);
+            if let Some(left) = arrived.left {
+                state.work = Some(left);
+            }
+            // What is written down as waiting must have its file.
+            self.journal.save_delivery(&state)?;
+            forget(&arrived.objects);
+            return Ok(());
         }
         let Some(sink) = self.ports.sinks.iter().find(|sink| sink.name() == state.name) else {
             state.error = Some("it is not configured any more".into());
@@ -129,19 +137,20 @@ impl Couriers {
         Ok(())
     }
 
-    /// Takes files to the object store, then removes them.
-    async fn take(&self, work: &str) -> Result<(), SinkError> {
+    /// Takes files to the object store. Says what has arrived, and why not all.
+    async fn take(&self, work: &str) -> Result<(Arrived, Option<SinkError>), SinkError> {
         let fail = |error: &dyn std::error::Error| SinkError(error.to_string());
         let objects: Vec<NewObject> = serde_json::from_str(work).map_err(|error| fail(&error))?;
         let Some(store) = &self.ports.objects else {
             return Err(SinkError("no object store is configured".into()));
         };
-        store.put(&objects).await.map_err(|error| fail(&error))?;
-        for object in objects {
-            // A file that stays costs room and nothing else.
-            let _left = std::fs::remove_file(object.file);
-        }
-        Ok(())
+        let Err(failed) = store.put(&objects).await else {
+            return Ok((Arrived { objects, left: None }, None));
+        };
+        let (arrived, left) = failed.split(&objects);
+        let left = serde_json::to_string(&left).map_err(|error| fail(&error))?;
+        let objects = arrived.into_iter().cloned().collect();
+        Ok((Arrived { objects, left: Some(left) }, Some(fail(&failed))))
     }
 
     fn lock(&self, uuid: &str) -> Option<Arc<FileLock>> {
@@ -150,6 +159,14 @@ impl Couriers {
         let of_build = home.build(uuid).try_delivery_lock();
         of_build.or_else(|_| home.try_batch_delivery_lock(uuid)).ok().flatten().map(Arc::new)
     }
+}
+
+/// What an object store has taken of what waited.
+#[derive(Default)]
+struct Arrived {
+    objects: Vec<NewObject>,
+    /// What waits on, where that is less than before.
+    left: Option<String>,
 }
 
 /// What of complete builds was not delivered.

@@ -55,9 +55,7 @@ impl Page {
         if !(is_over && from.log + log.len() as u64 == committed) {
             // The rest of a line comes with the line.
             let lines = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            if log.len() - lines < LONGEST_LINE {
-                log.truncate(lines);
-            }
+            log.truncate(if log.len() - lines < LONGEST_LINE { lines } else { whole_characters(&log) });
         }
         until = from.log + log.len() as u64;
         events.retain(|event| event.log_offset <= until);
@@ -86,6 +84,20 @@ fn read_log(journal: &Journal, uuid: &str, from: u64, until: u64) -> Result<Vec<
     match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         result => result.map_err(|source| JournalError::File { path: path.display().to_string(), source }),
+    }
+}
+
+/// The length without a character at the end that the cut has parted.
+fn whole_characters(text: &[u8]) -> usize {
+    let tail = text.len().saturating_sub(3);
+    let first = text[tail..].iter().rposition(|byte| byte & 0xc0 != 0x80).map(|at| tail + at);
+    match first {
+        Some(first)
+            if std::str::from_utf8(&text[first..]).is_err_and(|error| error.error_len().is_none()) =>
+        {
+            first
+        }
+        _ => text.len(),
     }
 }
 
@@ -120,6 +132,17 @@ fn written(line: &[u8]) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_character_is_parted() {
+        let whole = |text: &[u8]| whole_characters(text);
+        let euros = "a€€".as_bytes();
+        assert_eq!([5, 6, 7].map(|length| whole(&euros[..length])), [4, 4, 7]);
+        assert_eq!(whole("😀".as_bytes()), 4);
+        assert_eq!(whole(&"a😀".as_bytes()[..4]), 1);
+        // What is no text stays what it is.
+        assert_eq!((whole(b"ab\xff"), whole(b"\x80\x80\x80\x80"), whole(b"")), (3, 4, 0));
+    }
 
     #[test]
     fn every_line_has_a_time_and_none_goes_back() {

@@ -71,6 +71,11 @@ enum Tree {
 }
 
 impl Fetched {
+    /// A directory that was made for it.
+    pub(crate) fn made(dir: tempfile::TempDir) -> Self {
+        Self { tree: Tree::Made(dir), resolved_version: None, origin: None, warnings: Vec::new() }
+    }
+
     /// The root of the source on this machine.
     pub fn path(&self) -> Option<&Path> {
         match &self.tree {

@@ -10,7 +10,7 @@ use runspan_buildspec::Cache;
 use super::caching::{Found, named};
 use super::driver::Driver;
 use super::session::{Interrupt, Session};
-use crate::cache::{Hit, Store, copy_entry, open_file, version, write_file};
+use crate::cache::{Hit, Store, copy_entry, open_file, versions, write_file};
 use crate::ports::{Encryption, Metadata, NewObject, ObjectError, ObjectStore, Place};
 use crate::project::{BucketOwnerAccess, CacheType};
 
@@ -25,8 +25,8 @@ const SUM: &str = "runspan-content-sha256";
 pub(super) struct BucketCache {
     store: Arc<dyn ObjectStore>,
     bucket: String,
-    /// Ends in `/`.
-    prefix: String,
+    /// Where entries are looked for; the first is where one is saved. Each ends in `/`.
+    prefixes: Vec<String>,
     /// This machine's copies of what is there; only of this place, so that nobody finds another's.
     copies: Option<Store>,
 }
@@ -39,12 +39,26 @@ impl BucketCache {
         key: Option<&str>,
         fallback_keys: &[String],
     ) -> Result<Option<Found>, String> {
-        if let Some(found) = self.find(work_dir, &self.place(key), key).await? {
+        for prefix in &self.prefixes {
+            if let Some(found) = self.lookup_in(prefix, work_dir, key, fallback_keys).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn lookup_in(
+        &self,
+        prefix: &str,
+        work_dir: &Path,
+        key: Option<&str>,
+        fallback_keys: &[String],
+    ) -> Result<Option<Found>, String> {
+        if let Some(found) = self.find(work_dir, &self.place(prefix, key), key).await? {
             return Ok(Some(found));
         }
-        let prefixes = fallback_keys.iter().filter(|prefix| key.is_some() && !prefix.is_empty());
-        for prefix in prefixes {
-            let begin = format!("{}{}", self.prefix, escaped(prefix));
+        for beginning in fallback_keys.iter().filter(|beginning| key.is_some() && !beginning.is_empty()) {
+            let begin = format!("{prefix}{}", escaped(beginning));
             let found = self.store.list(&self.bucket, &begin).await.map_err(said)?;
             if let Some(newest) = found.first()
                 && let Some(found) = self.find(work_dir, &Place::new(&self.bucket, newest), key).await?
@@ -66,7 +80,7 @@ impl BucketCache {
             Ok(None) => return Ok(None),
             Ok(Some(there)) => {
                 if let Some(sum) = there.get(SUM)
-                    && let Some(hit) = self.copy(sum, asked)
+                    && let Some(hit) = self.copy(place, sum, asked)
                 {
                     return Ok(Some(Found { hit, identity: Some(sum.clone()) }));
                 }
@@ -79,11 +93,11 @@ impl BucketCache {
         let hit = open_file(&file, asked).map_err(|error| error.to_string())?;
         let identity = there.get(SUM).cloned();
         if let (Some(sum), Some(copies)) = (&identity, &self.copies) {
-            let (copies, prefix, sum) = (copies.clone(), self.from(), sum.clone());
+            let (copies, prefix, sum) = (copies.clone(), from(place), sum.clone());
             let copied = tokio::task::spawn_blocking(move || keep(&copies, hit, &prefix, &sum)).await;
             // Without a copy the entry itself will do.
             if copied.is_ok_and(|kept| kept)
-                && let Some(hit) = identity.as_ref().and_then(|sum| self.copy(sum, asked))
+                && let Some(hit) = identity.as_ref().and_then(|sum| self.copy(place, sum, asked))
             {
                 return Ok(Some(Found { hit, identity }));
             }
@@ -93,17 +107,17 @@ impl BucketCache {
         Ok(Some(Found { hit, identity }))
     }
 
-    fn copy(&self, sum: &str, asked: Option<&str>) -> Option<Hit> {
-        self.copies.as_ref()?.copy_of(&self.from(), sum, asked).ok().flatten()
+    fn copy(&self, place: &Place, sum: &str, asked: Option<&str>) -> Option<Hit> {
+        self.copies.as_ref()?.copy_of(&from(place), sum, asked).ok().flatten()
     }
 
-    /// Where copies are from.
-    fn from(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.prefix)
+    fn place(&self, prefix: &str, key: Option<&str>) -> Place {
+        Place::new(&self.bucket, format!("{prefix}{}", key.map_or_else(|| KEYLESS.into(), escaped)))
     }
 
-    fn place(&self, key: Option<&str>) -> Place {
-        Place::new(&self.bucket, format!("{}{}", self.prefix, key.map_or_else(|| KEYLESS.into(), escaped)))
+    /// Where an entry is saved.
+    fn own_place(&self, key: Option<&str>) -> Place {
+        self.place(self.prefixes.first().map_or("", String::as_str), key)
     }
 }
 
@@ -115,9 +129,11 @@ impl Driver {
         let store = Arc::clone(self.supervisor.ports.objects.as_ref()?);
         let Place { bucket, key, .. } = Place::parse(location);
         let namespace = settings.cache_namespace.as_ref().unwrap_or(&self.build.project_name);
-        let parts = [key.trim_matches('/'), &escaped(namespace), &version(&cache.paths), ""];
-        let prefix = parts[usize::from(parts[0].is_empty())..].join("/");
-        Some(BucketCache { store, bucket, prefix, copies: self.store().ok() })
+        let prefixes = versions(&self.request, &cache.paths).into_iter().map(|version| {
+            let parts = [key.trim_matches('/'), &escaped(namespace), &version, ""];
+            parts[usize::from(parts[0].is_empty())..].join("/")
+        });
+        Some(BucketCache { store, bucket, prefixes: prefixes.collect(), copies: self.store().ok() })
     }
 
     /// Saves into the bucket what is not there already. Returns what is to be said of it.
@@ -128,7 +144,7 @@ impl Driver {
         mut collect: Collect,
         key: Option<String>,
     ) -> Result<Option<String>, Interrupt> {
-        let place = cache.place(key.as_deref());
+        let place = cache.own_place(key.as_deref());
         let there = match cache.store.head(&place).await {
             Ok(there) => there,
             Err(error) => return Ok(Some(format!("Unable to upload cache: {error}"))),
@@ -162,7 +178,7 @@ impl Driver {
         };
         if let (Some(copies), Some(copy)) = (&cache.copies, written.copy.take()) {
             // Without one it is fetched again.
-            let _no_copy = copies.end_copy(copy, &cache.from(), &written.sha256);
+            let _no_copy = copies.end_copy(copy, &from(&place), &written.sha256);
         }
         if before == Some(&written.sha256) {
             return Ok(Some(UNCHANGED.into()));
@@ -184,6 +200,12 @@ impl Driver {
             Err(error) => format!("Unable to upload cache: {error}"),
         }))
     }
+}
+
+/// Where copies of an entry are from: what is beside it as well.
+fn from(place: &Place) -> String {
+    let beside = place.key.rsplit_once('/').map_or("", |(beside, _)| beside);
+    format!("s3://{}/{beside}/", place.bucket)
 }
 
 /// Keeps a copy of an entry, if it holds what it says.

@@ -11,7 +11,7 @@ use runspan_buildspec::{Cache, CacheAction};
 use super::EngineError;
 use super::driver::Driver;
 use super::session::{Interrupt, Session};
-use crate::cache::{Directories, Hit, Put, Slot, Store, version};
+use crate::cache::{Directories, Hit, Put, Slot, Store, pull_request, versions};
 use crate::event::Event;
 use crate::executor::Mount;
 use crate::lifecycle::{PhaseType, Status};
@@ -43,7 +43,8 @@ impl Driver {
             } else {
                 format!("{}/{directory}", self.dirs.primary)
             };
-            let key = format!("{}\n{directory}", self.build.project_name);
+            let whose = pull_request(&self.request).map(|number| format!("\npr-{number}"));
+            let key = format!("{}\n{directory}{}", self.build.project_name, whose.unwrap_or_default());
             let root = self.request.cache_dir.join("directories");
             match Directories::open(&root).and_then(|directories| directories.acquire(&key)) {
                 Ok(lease) => {
@@ -99,7 +100,11 @@ impl Driver {
             Some(bucket) => bucket.lookup(&self.dir.outgoing(), key.as_deref(), &keys).await,
             None => self
                 .store()
-                .and_then(|store| store.lookup(&self.slot(&cache), key.as_deref(), &keys))
+                .and_then(|store| {
+                    let slots = self.slots(&cache);
+                    let mut found = slots.map(|slot| store.lookup(&slot, key.as_deref(), &keys));
+                    found.find_map(Result::transpose).transpose()
+                })
                 .map(|hit| hit.map(Found::local))
                 .map_err(|error| error.to_string()),
         };
@@ -195,7 +200,8 @@ impl Driver {
             Ok(store) => store,
             Err(error) => return Ok(self.warn(error.to_string())?),
         };
-        let (slot, saved_as) = (self.slot(&cache), key.clone());
+        let Some(slot) = self.slots(&cache).next() else { return Ok(()) };
+        let saved_as = key.clone();
         let there = store.created_ms(&slot).filter(|_| key.is_none()).map(|saved| saved.to_string());
         collect.unless_unchanged = there.is_some() && there == self.restored;
         let put = move |from: &mut dyn ReceiveFile| store.put(&slot, saved_as.as_deref(), from);
@@ -232,12 +238,12 @@ impl Driver {
         Store::open(&self.request.cache_dir.join("archives"), MAX_BYTES)
     }
 
-    fn slot(&self, cache: &Cache) -> Slot {
+    /// Where entries of this cache are looked for; the first is where one is saved.
+    fn slots(&self, cache: &Cache) -> impl Iterator<Item = Slot> {
         let namespace = self.request.project.cache.cache_namespace.clone();
-        Slot {
-            namespace: namespace.unwrap_or_else(|| self.build.project_name.clone()),
-            version: version(&cache.paths),
-        }
+        let namespace = namespace.unwrap_or_else(|| self.build.project_name.clone());
+        let versions = versions(&self.request, &cache.paths).into_iter();
+        versions.map(move |version| Slot { namespace: namespace.clone(), version })
     }
 }
 

@@ -179,7 +179,7 @@ impl Driver {
         if self.life.current() < PhaseType::DownloadSource {
             self.end_phase(&PhaseOutcome::Succeeded, None)?;
         }
-        let session = Session::open(&self, placement, true)?;
+        let session = Session::open(&self, &plan, placement, true)?;
         self.in_container(session, prepared, &plan).await
     }
 

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use runspan_agent_protocol::{Answer, Offers, Question, Secret};
+use runspan_agent_protocol::{Answer, GitLogin, Offers, Question, Secret};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::EngineError;
 use super::driver::Driver;
+use crate::cache::pull_request;
 use crate::executor::{RegistryLogin, RootFs};
 use crate::image::ImageName;
 use crate::lifecycle::PhaseOutcome;
 use crate::link::Answers;
 use crate::plan::Plan;
-use crate::ports::Identity;
-use crate::project::{EnvironmentVariable, VariableType};
+use crate::ports::{Identity, SourceLogins};
+use crate::project::{EnvironmentVariable, SourceType, VariableType};
 
 impl Driver {
     /// The project's role; whoever runs the program is nobody that a build may be.
@@ -79,21 +80,90 @@ impl Driver {
     /// What a build of this plan may ask for.
     pub(super) fn offers(&self, plan: &Plan) -> Offers {
         let has_role = self.role().is_some();
-        Offers { credentials: has_role, git_logins: has_role && plan.git_credential_helper }
+        Offers {
+            credentials: has_role,
+            git_logins: plan.git_credential_helper && (has_role || self.kept_logins(plan).is_some()),
+        }
     }
 
     /// Answers to what the build asks while it runs.
-    pub(super) fn answers(&self) -> Option<Answers> {
-        let (role, runtime) = (self.role()?, Handle::current());
+    pub(super) fn answers(&self, plan: &Plan) -> Option<Answers> {
+        let (role, kept, runtime) = (self.role(), self.kept_logins(plan), Handle::current());
+        if role.is_none() && kept.is_none() {
+            return None;
+        }
         Some(Box::new(move |question| {
             runtime.block_on(async {
-                match question {
-                    Question::Credentials => role.credentials().await.map(Answer::Credentials),
-                    Question::GitLogin { host, path } => {
-                        role.git_login(&host, &path).await.map(Answer::GitLogin)
+                match (question, &role) {
+                    (Question::Credentials, Some(role)) => role.credentials().await.map(Answer::Credentials),
+                    (Question::Credentials, None) => Err("the project has no serviceRole".into()),
+                    (Question::GitLogin { protocol, host, path }, role) => {
+                        let of_role = match role {
+                            Some(role) => role.git_login(&host, &path).await?,
+                            None => None,
+                        };
+                        let kept = || kept.as_ref()?.login(&format!("{protocol}://{host}"), &path);
+                        Ok(Answer::GitLogin(of_role.or_else(kept)))
                     }
                 }
             })
         }))
+    }
+
+    /// The logins that the project's sources were fetched with, for a build that asks for them. What others want to be
+    /// merged does not get them.
+    fn kept_logins(&self, plan: &Plan) -> Option<KeptLogins> {
+        if !plan.git_credential_helper || pull_request(&self.request).is_some() {
+            return None;
+        }
+        let logins = Arc::clone(self.supervisor.ports.logins.as_ref()?);
+        let secondary = self.request.secondary_sources.iter().map(|(source, _)| source);
+        let hosts: Vec<_> = [&self.request.source]
+            .into_iter()
+            .chain(secondary)
+            .filter_map(|source| {
+                let url = source.location.as_deref()?;
+                logins.login(source.kind, url).and(origin(url)).map(|origin| (source.kind, origin))
+            })
+            .collect();
+        (!hosts.is_empty()).then_some(KeptLogins { logins, hosts })
+    }
+}
+
+/// Logins for the hosts of a project's sources, and for no other.
+struct KeptLogins {
+    logins: Arc<dyn SourceLogins>,
+    hosts: Vec<(SourceType, String)>,
+}
+
+impl KeptLogins {
+    fn login(&self, at: &str, path: &str) -> Option<GitLogin> {
+        let (kind, _) = self.hosts.iter().find(|(_, origin)| origin == at)?;
+        self.logins.login(*kind, &format!("{at}/{path}"))
+    }
+}
+
+/// Scheme, host and port of a URL.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    let host = authority.rsplit('@').next()?;
+    Some(format!("{scheme}://{host}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_known_by_all_that_leads_to_it() {
+        for (url, expected) in [
+            ("https://github.com/o/r.git", Some("https://github.com")),
+            ("http://user:secret@ghe.example:8080/o/r", Some("http://ghe.example:8080")),
+            ("https://evil.example/https://github.com", Some("https://evil.example")),
+            ("git@github.com:o/r", None),
+        ] {
+            assert_eq!(origin(url).as_deref(), expected, "{url}");
+        }
     }
 }

@@ -7,6 +7,7 @@ mod download;
 mod driver;
 mod identity;
 mod outgoing;
+mod outside;
 mod prepare;
 mod provision;
 mod report_export;
@@ -39,7 +40,7 @@ use crate::sinks::Couriers;
 use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
-pub(crate) use outgoing::{object_link, objects};
+pub(crate) use outgoing::{forget, object_link, objects};
 pub(crate) use prepare::batchspec;
 
 /// CodeBuild's default `timeoutInMinutes`.
@@ -305,13 +306,9 @@ impl Supervisor {
                     .clone()
                     .or_else(|| environment.compute_type.clone())
                     .unwrap_or_default(),
-                environment_variables: environment
-                    .environment_variables
-                    .iter()
-                    .chain(&request.environment)
-                    .cloned()
-                    .collect(),
+                environment_variables: request.variables(),
                 privileged_mode: request.privileged.or(environment.privileged_mode).unwrap_or_default(),
+                image_pull_credentials_type: environment.image_pull_credentials_type.clone(),
             },
             logs,
             timeout_in_minutes: request

@@ -12,7 +12,7 @@ use crate::artifacts::Stored;
 use crate::journal::StoredDelivery;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::Bucket;
-use crate::ports::{Metadata, NewObject, ObjectError, Place};
+use crate::ports::{Metadata, NewObject, ObjectError, Place, PutError};
 use crate::project::ArtifactPackaging;
 
 impl Driver {
@@ -43,26 +43,38 @@ impl Driver {
                 }
                 Ok(Ok(()))
             }
-            Ok(Err(ObjectError::Refused(reason))) => {
+            Ok(Err(PutError { error: ObjectError::Refused(reason), .. })) => {
                 let message = format!("Failed to upload artifacts: {reason}");
                 Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)))
             }
-            Ok(Err(ObjectError::Unavailable(reason))) => {
+            Ok(Err(failed)) => {
                 let place = Place::new(&bucket.name, key).arn();
+                let reason = failed.error.to_string();
                 self.warn(format!("the artifact {place} waits to be uploaded: {reason}"))?;
+                let (arrived, left) = failed.split(&objects);
                 let name = format!("s3-artifact {place}");
-                let work = serde_json::to_string(&objects)
+                let work = serde_json::to_string(&left)
                     .map_err(|error| Interrupt::Failed(format!("the artifact cannot be kept: {error}")))?;
                 self.supervisor.journal.save_delivery(&StoredDelivery {
                     work: Some(work),
                     error: Some(reason),
                     ..StoredDelivery::new(self.build.id.uuid(), &name)
                 })?;
+                if self.request.batch.is_none() {
+                    forget(arrived);
+                }
                 Ok(Ok(()))
             }
             Err(PhaseOutcome::TimedOut) => Err(Interrupt::Ended(StopReason::TimedOut)),
             Err(_) => Err(Interrupt::Ended(StopReason::Stopped)),
         }
+    }
+}
+
+/// Removes the files of objects that have arrived; one that stays costs room and nothing else.
+pub(crate) fn forget<'a>(objects: impl IntoIterator<Item = &'a NewObject>) {
+    for object in objects {
+        let _left = std::fs::remove_file(&object.file);
     }
 }
 

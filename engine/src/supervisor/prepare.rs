@@ -12,14 +12,15 @@ use runspan_buildspec::{Batch, Buildspec, Diagnostic, parse_bytes, render};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use tempfile::TempPath;
 
+use super::outside::{Downloaded, Outside};
 use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::{Plan, plan};
-use crate::ports::{Identities, ObjectStore, Place, Ports, SourceLogins};
+use crate::ports::{Place, Ports};
 use crate::project::{CacheMode, ProjectSource, SourceType};
 use crate::request::{BuildRequest, BuildspecChoice};
-use crate::source::{self, Context, Fetched, Git, GitLogin, Source};
+use crate::source::{self, Context, Fetched, Git, Source};
 
 /// A larger buildspec is a mistake.
 const MAX_BUILDSPEC_BYTES: u64 = 16 << 20;
@@ -135,15 +136,18 @@ fn fetch(
     let downloaded: TempPath;
     let wanted = match from.kind {
         SourceType::NoSource => Source::None,
-        SourceType::S3 => {
-            downloaded = outside.download(request, from, version)?;
-            Source::Zip(downloaded.to_path_buf())
-        }
+        SourceType::S3 => match outside.download(request, from, version)? {
+            Downloaded::Folder(folder) => return Ok(Fetched::made(folder)),
+            Downloaded::Zip(file) => {
+                downloaded = file;
+                Source::Zip(downloaded.to_path_buf())
+            }
+        },
         kind if kind.is_git() => Source::Git(Git {
             version: version.unwrap_or_default().to_owned(),
             depth: from.git_clone_depth.and_then(NonZeroU32::new),
             submodules: from.git_submodules_config.is_some_and(|config| config.fetch_submodules),
-            login: outside.login(kind, &location)?,
+            login: outside.login(request, from, &location)?,
             url: location,
             insecure_ssl: from.insecure_ssl.unwrap_or_default(),
         }),
@@ -165,76 +169,6 @@ fn fetch(
         },
     )
     .map_err(|error| error.to_string())
-}
-
-/// What is outside of this machine, for a thread that may wait.
-struct Outside {
-    store: Option<Arc<dyn ObjectStore>>,
-    identities: Option<Arc<dyn Identities>>,
-    logins: Option<Arc<dyn SourceLogins>>,
-    runtime: tokio::runtime::Handle,
-}
-
-impl Outside {
-    fn of(ports: &Ports) -> Self {
-        Self {
-            store: ports.objects.clone(),
-            identities: ports.identities.clone(),
-            logins: ports.logins.clone(),
-            runtime: tokio::runtime::Handle::current(),
-        }
-    }
-
-    /// A login for a repository, where its URL has none: one that was kept, or CodeCommit's.
-    fn login(&self, kind: SourceType, url: &str) -> Result<Option<GitLogin>, String> {
-        if let Some(login) = self.logins.as_ref().and_then(|logins| logins.login(kind, url)) {
-            return Ok(Some(login));
-        }
-        let Some(identities) = self.identities.as_ref().filter(|_| kind == SourceType::Codecommit) else {
-            return Ok(None);
-        };
-        let Some((host, path)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
-            return Ok(None);
-        };
-        // One that is written in the URL is meant.
-        if host.contains('@') {
-            return Ok(None);
-        }
-        self.runtime.block_on(identities.own().git_login(host, path))
-    }
-
-    /// Fetches a zip file; errors are in CodeBuild's words.
-    fn download(
-        &self,
-        request: &BuildRequest,
-        from: &ProjectSource,
-        version: Option<&str>,
-    ) -> Result<TempPath, String> {
-        let mut place = Place::parse(from.location.as_deref().unwrap_or_default());
-        place.version = version.filter(|version| !version.is_empty()).map(str::to_owned);
-        if place.key.is_empty() || place.key.ends_with('/') {
-            return Err(format!("{}: only a zip file in a bucket is fetched; name one", place.arn()));
-        }
-        let which = match &from.source_identifier {
-            Some(identifier) => format!("secondary source {identifier}"),
-            None => "primary source".into(),
-        };
-        self.get(&place, &request.cache_dir.join("sources"))
-            .map_err(|reason| format!("{reason} for {which} and source version {}", place.arn()))
-    }
-
-    fn get(&self, place: &Place, work_dir: &Path) -> Result<TempPath, String> {
-        let Some(store) = &self.store else { return Err("no object store is configured".into()) };
-        let disk = |error: io::Error| format!("cannot write into {}: {error}", work_dir.display());
-        fs::create_dir_all(work_dir).map_err(disk)?;
-        let file = tempfile::Builder::new().prefix("object-").tempfile_in(work_dir).map_err(disk)?;
-        let file = file.into_temp_path();
-        match self.runtime.block_on(store.get(place, &file)) {
-            Ok(Some(_)) => Ok(file),
-            Ok(None) => Err("NoSuchKey: The specified key does not exist. status code: 404".into()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
 }
 
 /// The plan of a buildspec's text, with what is to be said of it.

@@ -97,7 +97,7 @@ impl Driver {
         let executor = Arc::clone(&self.supervisor.executor);
         let report = self.report();
         // The agent dials as soon as it runs, so the line is open before.
-        let line = Session::listen(self)?;
+        let line = Session::listen(self, plan)?;
         match self.interruptible(executor.place(&container, &report)).await {
             Ok(Ok(placement)) => {
                 self.recorder.save_placement(&placement)?;

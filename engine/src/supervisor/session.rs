@@ -14,6 +14,7 @@ use super::{EngineError, Order};
 use crate::executor::{ContainerEnd, ExecutorError, Placement};
 use crate::lifecycle::PhaseOutcome;
 use crate::link::{Incoming, Link};
+use crate::plan::Plan;
 
 /// An agent that has not said a word for so long after its container started never will.
 const FIRST_WORD: Duration = Duration::from_secs(60);
@@ -72,20 +73,25 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens the line before there is somebody to dial it.
-    pub(super) fn listen(driver: &Driver) -> Result<Link, EngineError> {
+    pub(super) fn listen(driver: &Driver, plan: &Plan) -> Result<Link, EngineError> {
         let uuid = driver.build.id.uuid();
         let service = driver.supervisor.ports.service.clone();
         let link = Link::listen(&driver.dir.run(), uuid, Arc::clone(&driver.recorder), service)
             .map_err(|source| EngineError::State { build: driver.build.id.to_string(), source })?;
-        if let Some(answers) = driver.answers() {
+        if let Some(answers) = driver.answers(plan) {
             link.answer(answers);
         }
         Ok(link)
     }
 
     /// Opens line and conversation with an agent that runs already.
-    pub(super) fn open(driver: &Driver, placement: Placement, adopted: bool) -> Result<Self, EngineError> {
-        Self::new(driver, Self::listen(driver)?, placement, adopted)
+    pub(super) fn open(
+        driver: &Driver,
+        plan: &Plan,
+        placement: Placement,
+        adopted: bool,
+    ) -> Result<Self, EngineError> {
+        Self::new(driver, Self::listen(driver, plan)?, placement, adopted)
     }
 
     pub(super) fn new(

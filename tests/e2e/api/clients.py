@@ -24,7 +24,23 @@ CONFIG = Config(retries={"max_attempts": 1}, parameter_validation=False)
 @functools.cache
 def client(endpoint, service, key, secret):
     session = boto3.session.Session(key, secret, region_name="us-east-1")
-    return session.client(service, endpoint_url=endpoint, config=CONFIG)
+    found = session.client(service, endpoint_url=endpoint, config=CONFIG)
+    # boto3 passes over what it does not know.
+    if service in ("codebuild", "logs"):
+        found.meta.events.register(f"before-parse.{service}", judge)
+    return found
+
+
+def judge(operation_model, response_dict, **_):
+    shape, body = operation_model.output_shape, response_dict["body"]
+    if response_dict["status_code"] == 200 and shape:
+        found = list(model.strays(shape, json.loads(body), operation_model.name))
+        if found:
+            raise Stray(found)
+
+
+class Stray(Exception):
+    pass
 
 
 def client_of(endpoint, ask):
@@ -36,6 +52,8 @@ def call(endpoint, ask):
         answer = getattr(client_of(endpoint, ask), ask["operation"])(**ask["parameters"])
     except ClientError as error:
         return {"error": error.response["Error"]["Code"], "message": error.response["Error"]["Message"]}
+    except Stray as stray:
+        return {"error": "not as described", "message": str(stray)}
     answer.pop("ResponseMetadata")
     return answer
 

@@ -69,3 +69,31 @@ def differences(send, absent):
             if said not in answer.get("message", ""):
                 found.append([operation, value, said, answer])
     return {"tried": tried, "found": found}
+
+
+def strays(shape, value, path=""):
+    """What of an answer is otherwise than its description has it."""
+    kind = shape.type_name
+    fits = {
+        "string": str, "integer": int, "long": int, "double": (int, float), "timestamp": (int, float), "boolean": bool,
+        "list": list, "structure": dict, "map": dict,
+    }[kind]
+    if not isinstance(value, fits) or (isinstance(value, bool) and kind != "boolean"):
+        yield f"{path} is {value!r}, no {kind}"
+    elif kind == "string" and getattr(shape, "enum", None) and value not in shape.enum:
+        yield f"{path} is {value!r}, none of {shape.enum}"
+    elif kind == "list":
+        for one in value:
+            yield from strays(shape.member, one, f"{path}[]")
+    elif kind == "map":
+        for one in value.values():
+            yield from strays(shape.value, one, f"{path}{{}}")
+    elif kind == "structure":
+        for name in shape.required_members:
+            if name not in value:
+                yield f"{path}.{name} is not there"
+        for name, one in value.items():
+            if name not in shape.members:
+                yield f"{path}.{name} is unknown"
+            else:
+                yield from strays(shape.members[name], one, f"{path}.{name}")

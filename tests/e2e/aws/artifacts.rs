@@ -29,9 +29,12 @@ artifacts:
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         settings
     };
+    let logs = |bucket: &str| json!({ "s3Logs": { "status": "ENABLED", "location": bucket, "encryptionDisabled": true } });
+    bucket(aws, "first-plain-logs");
     let project = json!({
         "name": "shop",
         "encryptionKey": "alias/shop",
+        "logsConfig": logs("arn:aws:s3:::first-plain-logs/below/"),
         "artifacts": place(json!({
             "path": "releases", "namespaceType": "BUILD_ID", "packaging": "ZIP", "overrideArtifactName": true
         })),
@@ -57,7 +60,12 @@ artifacts:
     assert_eq!(kept["Metadata"]["codebuild-content-md5"], record["artifacts"]["md5sum"]);
     assert_eq!(record["artifacts"]["location"], format!("arn:aws:s3:::first-artifacts/{zip}"));
     assert!(record["artifacts"]["link"].as_str().is_some_and(|link| link.contains(&zip)), "{record}");
-    assert!(head("shop/a.txt")["SSEKMSKeyId"].is_null(), "encryption is off there");
+    assert_ne!(head("shop/a.txt")["ServerSideEncryption"], "aws:kms", "encryption is off there");
+    assert_eq!(head("raw/big")["SSEKMSKeyId"], "alias/shop");
+    assert_eq!(aws.acl("/first-artifacts/shop/a.txt"), "bucket-owner-full-control");
+    assert!(aws.acl(&format!("/first-artifacts/{zip}")).is_null());
+    let log = json!({ "Bucket": "first-plain-logs", "Key": format!("below/{build}.gz") });
+    assert_ne!(aws.boto3("s3", "head_object", log)["ServerSideEncryption"], "aws:kms", "nor for the log");
 
     // In three parts, and whole.
     let big = head("raw/big");

@@ -52,7 +52,25 @@ fn a_cache_in_a_bucket_is_found_by_the_next_build() {
         .did_not_print("Cache saved");
     let more = buildspec(", key: a/b-2, fallback-keys: [no, a/b]", "cat kept/a");
     build(&more).printed(&["Cache hit for key a/b-1 (fallback)", "1\n", "Cache saved for key a/b-2"]);
-    let found = keys(aws, "all-caches");
+    // Another project sees it by a namespace that both name; what only restores leaves nothing.
+    let of = |name: &str, namespace: &str, buildspec: &str| {
+        let cache = json!({ "type": "S3", "location": "all-caches/shared", "cacheNamespace": namespace });
+        let project = json!({ "name": name, "cache": cache });
+        run(&home, aws, "cache", buildspec, &project).finish().exited(0)
+    };
+    let keyed =
+        |action: &str| buildspec(&format!(", key: c-1{action}"), "ls kept || mkdir kept && echo 1 > kept/a");
+    of("one", "ours", &keyed(", action: restore")).printed(&["Cache miss"]).did_not_print("Cache saved");
+    of("one", "ours", &keyed(", action: save"))
+        .printed(&["Cache saved for key c-1"])
+        .did_not_print("Cache miss");
+    of("other", "ours", &keyed("")).printed(&["Cache hit for key c-1"]);
+    of("other", "theirs", &keyed("")).printed(&["Cache miss"]);
+    let shared: Vec<_> =
+        keys(aws, "all-caches").into_iter().filter(|key| key.starts_with("shared/")).collect();
+    assert!(shared.len() == 2 && shared[0].starts_with("shared/ours/"), "{shared:?}");
+    let found: Vec<_> =
+        keys(aws, "all-caches").into_iter().filter(|key| !key.starts_with("shared/")).collect();
     let ends: Vec<_> = found.iter().filter_map(|key| key.rsplit('/').next()).collect();
     assert_eq!(ends, ["a%2Fb-1", "a%2Fb-2", "latest"]);
     assert!(found.iter().all(|key| key.starts_with("prefix/cached/")), "{found:?}");
@@ -63,4 +81,38 @@ fn a_cache_in_a_bucket_is_found_by_the_next_build() {
         "ran\n",
         "Unable to upload cache",
     ]);
+}
+
+#[test]
+fn what_a_pull_request_caches_is_found_by_itself_alone() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "pull-caches");
+    let buildspec = |cache: &str, command: &str| {
+        format!(
+            "version: 0.2\nphases: {{ build: {{ commands: ['mkdir -p kept && {command}'] }} }}\ncache: {{ paths: ['kept/**/*']{cache} }}\n"
+        )
+    };
+    for settings in [json!({ "type": "S3", "location": "pull-caches" }), json!({})] {
+        let project = json!({ "name": "pulled", "cache": settings });
+        let build = |version: &str, cache: &str, command: &str| {
+            let run = run(&home, aws, "pulls", &buildspec(cache, command), &project);
+            run.args(["--source-version", version]).finish().exited(0)
+        };
+        let show = "cat kept/a || echo nothing";
+        build("main", "", "echo of main > kept/a").printed(&["Cache miss", "Cache saved"]);
+        build("pr/7", "", &format!("{show}; echo of seven > kept/a")).printed(&["of main\n", "Cache saved"]);
+        build("main", "", show).printed(&["of main\n"]);
+        build("pr/8", "", show).printed(&["of main\n"]);
+        build("refs/pull/7/head", "", show).printed(&["of seven\n"]);
+        // So with a key, whoever comes first.
+        let key = ", key: one, fallback-keys: [o]";
+        build("pr/7", key, "echo evil > kept/a").printed(&["Cache miss", "Cache saved for key one"]);
+        build("main", key, &format!("{show}; echo good > kept/a"))
+            .printed(&["nothing\n", "Cache saved for key one"]);
+        build("pr/7", key, show).printed(&["Cache hit for key one", "evil\n"]);
+        build("pr/8", key, show).printed(&["Cache hit for key one", "good\n"]).did_not_print("Cache saved");
+    }
+    let found = keys(aws, "pull-caches");
+    assert_eq!(found.iter().filter(|key| key.contains("-pr-7/")).count(), 2, "{found:?}");
+    assert!(!found.iter().any(|key| key.contains("-pr-8/one")), "{found:?}");
 }

@@ -1,5 +1,7 @@
 //! What could not be delivered, and what is said of it.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use super::{bucket, keys, run};
@@ -82,4 +84,36 @@ fn what_is_wrong_is_said_with_what_to_do() {
     aws.faults("wrong", json!([]));
     aws.serve(home.runspan(["builds", "deliver"]), "wrong").finish().exited(0);
     assert_eq!(keys(aws, "wrong-artifacts"), ["a/a"]);
+}
+
+#[test]
+fn files_of_a_folder_that_have_arrived_are_not_sent_again() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    bucket(aws, "half-artifacts");
+    let enabled = json!({ "Status": "Enabled" });
+    let versions = json!({ "Bucket": "half-artifacts", "VersioningConfiguration": enabled });
+    aws.boto3("s3", "put_bucket_versioning", versions);
+    let buildspec = "
+version: 0.2
+phases: { build: { commands: ['for n in $(seq 100 159); do echo file $n > $n; done'] } }
+artifacts: { files: ['1*'] }
+";
+    let project =
+        json!({ "name": "half", "artifacts": { "type": "S3", "location": "half-artifacts", "name": "/" } });
+    // S3 goes after 20 files, and again after 10 more.
+    let goes = |after: u64| json!([{ "action": "s3:PutObject", "answer": 503, "after": after }]);
+    aws.faults("half", goes(20));
+    let ran = run(&home, aws, "half", buildspec, &project).finish().exited(0);
+    assert!(ran.errors().contains("waits to be uploaded"), "{ran}");
+    let waiting = || fs::read_dir(home.state().join("builds").join(home.build()).join("outgoing/primary"));
+    assert_eq!((keys(aws, "half-artifacts").len(), waiting().unwrap().count()), (20, 40));
+    aws.faults("half", goes(10));
+    aws.serve(home.runspan(["builds", "deliver"]), "half").finish().exited(3);
+    assert_eq!((keys(aws, "half-artifacts").len(), waiting().unwrap().count()), (30, 30));
+    aws.faults("half", json!([]));
+    aws.serve(home.runspan(["builds", "deliver"]), "half").finish().exited(0);
+    let there = aws.boto3("s3", "list_object_versions", json!({ "Bucket": "half-artifacts" }));
+    assert_eq!(there["Versions"].as_array().unwrap().len(), 60, "each once");
+    assert_eq!(waiting().unwrap().count(), 0);
+    home.runspan(["builds", "show", &home.build()]).finish().exited(0).did_not_print("UNDELIVERED");
 }

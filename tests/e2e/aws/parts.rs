@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use fake_chaos::Chaos;
+use fake_chaos::{Chaos, Fate};
 use serde_json::{Value, json};
 
 use super::{bucket, keys, run};
@@ -40,7 +40,7 @@ fn connections_that_break_within_parts_cost_no_part_that_arrived() {
     bucket(aws, "torn-artifacts");
     let chaos = Chaos::before(aws.address(), 0).unwrap();
     // All that are first open, and some of those that come in their place.
-    chaos.cuts(10, 5 << 20);
+    chaos.cuts(10, Fate::AskingCut(5 << 20));
     let source = home.source("app", [("buildspec.yml", BIG)]);
     let file = home.path("project.json");
     fs::write(&file, project("torn-artifacts").to_string()).unwrap();

@@ -2,23 +2,27 @@
 
 Prints its port, and ends when its standard input does. Beside AWS's APIs it answers
 
-    POST /_boto3   {"service", "operation", "parameters"}   what boto3 says, bytes as text, unpacked, long ones as their sum;
+    POST /_boto3   {"service", "operation", "parameters", "region"} what boto3 says, bytes as text, unpacked, long ones as their sum;
                                                              a body of {"zip": {NAME: TEXT}} goes and comes as such a file
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
-                                                             | "hold" | "throttle" | "expired" | 503}
-                                                             (a number may have a "code" and a "message";
+                                                             | "hold" | "throttle" | "expired" | "clock" | "short" | 503}
+                                                             (a number may have a "code" and a "message"; "clock" is
+                                                             one that is "seconds" ahead, by which a service says no
+                                                             or does not; "short" makes a session of so many "seconds";
                                                              "lose" does it and says nothing, "hold" says nothing
                                                              and does nothing until there are other faults; "times" of them, or by
                                                              "chance", as in 0.1, or "after" so many that it does not
                                                              touch; the first that applies)
     POST /_requests {"key"}                                  how many requests this access key has signed
     POST /_parts   {"path"}                                  the numbers of the parts of this object that came whole
+    POST /_acl     {"path"}                                  the canned ACL that this object was put with, which moto drops
     POST /_pipeline {"order", …}                             what `codepipeline.py` says
     POST /_codecommit {"order", …}                           what `codecommit.py` says
 """
 
 import contextlib
+import datetime
 import functools
 import gzip
 import hashlib
@@ -43,6 +47,7 @@ FAULTS = {}
 CHANCE = random.Random(1)
 REQUESTS = {}
 PARTS = {}
+ACLS = {}
 MOTO = DomainDispatcherApplication(create_backend_app)
 S3_ACTIONS = {"PUT": "PutObject", "POST": "PutObject", "GET": "GetObject", "HEAD": "GetObject"}
 UNITS = {
@@ -81,6 +86,8 @@ def broken_rule(service, operation, body):
         times = [event["timestamp"] for event in events]
         if size > 1048576 or not 0 < len(events) <= 10000 or times[-1] - times[0] >= 86400000:
             return "InvalidParameterException", "Upload too large or too long"
+        if max(len(event["message"].encode()) + 26 for event in events) > 262144:
+            return "InvalidParameterException", "Log event too large"
     if operation == "PutEvents":
         entries = json.loads(body)["Entries"]
         if len(entries) > 10 or any(entry["Source"].startswith("aws.") for entry in entries):
@@ -104,9 +111,9 @@ def refusal(service, code, message):
 
 
 @functools.cache
-def client(service, port):
+def client(service, region, port):
     return boto3.client(
-        service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{port}",
+        service, region_name=region, endpoint_url=f"http://127.0.0.1:{port}",
         aws_access_key_id="reader", aws_secret_access_key="reader",
     )
 
@@ -119,7 +126,7 @@ def boto3_answer(order, port):
             for name, text in parameters["Body"]["zip"].items():
                 archive.writestr(name, text)
         parameters["Body"] = packed.getvalue()
-    answer = getattr(client(order["service"], port), order["operation"])(**parameters)
+    answer = getattr(client(order["service"], order["region"], port), order["operation"])(**parameters)
 
     def plain(value):
         if hasattr(value, "read"):
@@ -136,6 +143,19 @@ def boto3_answer(order, port):
     return json.dumps(answer, default=plain).encode()
 
 
+def too_far_apart(environ, service, seconds):
+    """What a service with a clock that is so far ahead says of a request; S3 is the more patient one."""
+    signed = datetime.datetime.strptime(environ["HTTP_X_AMZ_DATE"], "%Y%m%dT%H%M%SZ")
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) + datetime.timedelta(seconds=seconds)
+    apart = abs((now - signed).total_seconds())
+    if service == "s3":
+        text = "The difference between the request time and the current time is too large."
+        return (403, "RequestTimeTooSkewed", text) if apart > 900 else None
+    code, status = ("SignatureDoesNotMatch", 403) if service in ("sns", "sts") else ("InvalidSignatureException", 400)
+    text = f"Signature expired: {signed:%Y%m%dT%H%M%SZ} is now earlier than {now:%Y%m%dT%H%M%SZ} - 5 min."
+    return (status, code, text) if apart > 300 else None
+
+
 def reply(start_response, status, kind, body):
     start_response(f"{status} x", [("Content-Type", kind), ("Content-Length", str(len(body)))])
     return [body]
@@ -146,6 +166,8 @@ def served(environ, start_response, service, operation, body):
     part = re.search(r"partNumber=(\d+)", environ.get("QUERY_STRING", ""))
     if service == "s3" and part and environ["REQUEST_METHOD"] == "PUT":
         PARTS.setdefault(environ["PATH_INFO"], []).append(int(part.group(1)))
+    if service == "s3" and environ.get("HTTP_X_AMZ_ACL"):
+        ACLS[environ["PATH_INFO"]] = environ["HTTP_X_AMZ_ACL"]
     if service != "codepipeline" or operation not in codepipeline.OPERATIONS:
         return MOTO(environ, start_response)
     try:
@@ -160,7 +182,7 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if environ.get("HTTP_HOST", "").startswith("git-codecommit."):
         return codecommit.serve(environ, start_response)
-    if path in ("/_boto3", "/_faults", "/_requests", "/_parts", "/_pipeline", "/_codecommit"):
+    if path in ("/_boto3", "/_faults", "/_requests", "/_parts", "/_acl", "/_pipeline", "/_codecommit"):
         order = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         if path == "/_faults":
             FAULTS[order["key"]] = order["faults"]
@@ -169,6 +191,8 @@ def application(environ, start_response):
             return answer(200, "application/json", json.dumps(REQUESTS.get(order["key"], 0)).encode())
         if path == "/_parts":
             return answer(200, "application/json", json.dumps(PARTS.get(order["path"], [])).encode())
+        if path == "/_acl":
+            return answer(200, "application/json", json.dumps(ACLS.get(order["path"])).encode())
         if path == "/_codecommit":
             return answer(200, "application/json", json.dumps(codecommit.order(order)).encode())
         if path == "/_pipeline":
@@ -209,6 +233,16 @@ def application(environ, start_response):
         if fault["answer"] == "expired":
             code = "ExpiredToken" if service == "s3" else "ExpiredTokenException"
             return answer(400, *refusal(service, code, "The security token included in the request is expired"))
+        if fault["answer"] == "clock":
+            refused = too_far_apart(environ, service, fault["seconds"])
+            if not refused:
+                continue
+            return answer(refused[0], *refusal(service, *refused[1:]))
+        if fault["answer"] == "short":
+            end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=fault["seconds"])
+            said = b"".join(served(environ, lambda *_: None, service, operation, body)).decode()
+            said = re.sub("<Expiration>[^<]*", f"<Expiration>{end:%Y-%m-%dT%H:%M:%SZ}", said)
+            return answer(200, "text/xml", said.encode())
         if fault["answer"] == "lose":
             # Done, and nobody is told.
             list(served(environ, lambda *_: None, service, operation, body))

@@ -14,6 +14,8 @@ use super::Run;
 /// A running moto, which ends with the pipe that its standard input is.
 pub(crate) struct Aws {
     port: u16,
+    /// Where AWS's own command line is.
+    bin: PathBuf,
     _server: Child,
 }
 
@@ -46,7 +48,8 @@ fn start() -> Result<Aws, String> {
     let mut line = String::new();
     let read = server.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
     let port = line.trim().parse().map_err(|_| format!("moto does not start: {read:?}"))?;
-    Ok(Aws { port, _server: server })
+    let bin = python.parent().map(PathBuf::from).unwrap_or_default();
+    Ok(Aws { port, bin, _server: server })
 }
 
 impl Aws {
@@ -79,10 +82,34 @@ impl Aws {
     /// What boto3's client of this service answers.
     #[track_caller]
     pub(crate) fn boto3(&self, service: &str, operation: &str, parameters: Value) -> Value {
-        let order = json!({ "service": service, "operation": operation, "parameters": parameters });
+        self.boto3_in("us-east-1", service, operation, parameters)
+    }
+
+    /// The same in some region.
+    #[track_caller]
+    pub(crate) fn boto3_in(&self, region: &str, service: &str, operation: &str, parameters: Value) -> Value {
+        let order =
+            json!({ "service": service, "operation": operation, "parameters": parameters, "region": region });
         let (status, answer) = self.post("/_boto3", &order);
         assert_eq!(status, 200, "{service} {operation}: {answer}");
         answer
+    }
+
+    /// What a line of shell prints that runs AWS's own command line.
+    #[track_caller]
+    pub(crate) fn shell(&self, line: &str) -> String {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = Command::new("sh")
+            .args(["-c", line])
+            .env("PATH", format!("{}:{path}", self.bin.display()))
+            .env("AWS_ENDPOINT_URL", format!("http://{}", self.address()))
+            .env("AWS_ACCESS_KEY_ID", "me")
+            .env("AWS_SECRET_ACCESS_KEY", "me")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What requests with this access key get from now on.
@@ -109,6 +136,48 @@ impl Aws {
         let mut parts: Vec<u64> = parts.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         parts.sort_unstable();
         parts
+    }
+
+    /// The bodies of all messages of a queue, in the order in which it gives them.
+    pub(crate) fn queued(&self, region: &str, url: &str) -> Vec<Value> {
+        let mut bodies = Vec::new();
+        loop {
+            let more = json!({ "QueueUrl": url, "MaxNumberOfMessages": 10 });
+            let more = self.boto3_in(region, "sqs", "receive_message", more);
+            let messages = more["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return bodies;
+            }
+            for message in messages {
+                bodies.push(serde_json::from_str(message["Body"].as_str().unwrap()).unwrap());
+                let done = json!({ "QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"] });
+                self.boto3_in(region, "sqs", "delete_message", done);
+            }
+        }
+    }
+
+    /// A topic and the URL of a queue behind it; both keep order and drop what comes twice.
+    pub(crate) fn ordered_topic(&self, region: &str, name: &str) -> (String, String) {
+        let attributes = json!({ "FifoQueue": "true" });
+        let queue = json!({ "QueueName": format!("{name}.fifo"), "Attributes": attributes });
+        let queue = self.boto3_in(region, "sqs", "create_queue", queue)["QueueUrl"].clone();
+        let topic = json!({ "Name": format!("{name}.fifo"), "Attributes": { "FifoTopic": "true" } });
+        let topic = self.boto3_in(region, "sns", "create_topic", topic)["TopicArn"].clone();
+        self.boto3_in(
+            region,
+            "sns",
+            "subscribe",
+            json!({
+                "TopicArn": topic, "Protocol": "sqs", "Attributes": { "RawMessageDelivery": "true" },
+                "Endpoint": format!("arn:aws:sqs:{region}:123456789012:{name}.fifo"),
+            }),
+        );
+        (topic.as_str().unwrap().to_owned(), queue.as_str().unwrap().to_owned())
+    }
+
+    /// The canned ACL that this object was put with.
+    pub(crate) fn acl(&self, path: &str) -> Value {
+        self.post("/_acl", &json!({ "path": path })).1
     }
 
     /// Every message of a log stream, page by page.

@@ -1,16 +1,17 @@
 //! Objects in S3: artifacts, caches, sources, logs.
 
+mod download;
 mod multipart;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place, Uploads};
-use tokio::io::AsyncWriteExt;
+use runspan_engine::ports::{Metadata, NewObject, ObjectError, ObjectStore, Place, PutError, Uploads};
 
 use crate::account::Account;
 use crate::error::CallError;
@@ -69,45 +70,27 @@ impl S3 {
 
 #[async_trait]
 impl ObjectStore for S3 {
-    async fn put(&self, objects: &[NewObject]) -> Result<(), ObjectError> {
-        // One that fails ends all: what is there already is put again by the next try.
-        let mut waiting = objects.iter();
-        let mut running = FuturesUnordered::new();
+    async fn put(&self, objects: &[NewObject]) -> Result<(), PutError> {
+        let mut waiting = objects.iter().enumerate();
+        let (mut running, mut arrived, mut failure) = (FuturesUnordered::new(), BTreeSet::new(), None);
         loop {
-            while running.len() < AT_ONCE
-                && let Some(object) = waiting.next()
+            // After a failure nothing more is sent, but what is on its way may arrive.
+            while failure.is_none()
+                && running.len() < AT_ONCE
+                && let Some((index, object)) = waiting.next()
             {
-                running.push(self.put_one(object));
+                running.push(async move { (index, self.put_one(object).await) });
             }
             match running.next().await {
-                Some(done) => done?,
-                None => return Ok(()),
+                Some((index, Ok(()))) => drop(arrived.insert(index)),
+                Some((_, Err(error))) => failure = failure.or(Some(error)),
+                None => return failure.map_or(Ok(()), |error| Err(PutError { error, arrived })),
             }
         }
     }
 
     async fn get(&self, place: &Place, to: &Path) -> Result<Option<Metadata>, ObjectError> {
-        let request = self.account.s3().await.get_object().bucket(&place.bucket).key(&place.key);
-        let answer = match request.set_version_id(place.version.clone()).send().await {
-            Ok(answer) => answer,
-            Err(error) => return absent_or_failed(CallError::of(&error, GET_OBJECT), place),
-        };
-        let disk =
-            |error: std::io::Error| ObjectError::Refused(format!("cannot write {}: {error}", to.display()));
-        let mut file = tokio::fs::File::create(to).await.map_err(disk)?;
-        let mut body = answer.body;
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| {
-                ObjectError::Unavailable(format!(
-                    "{} did not arrive whole: {}",
-                    place.arn(),
-                    crate::error::causes(&error)
-                ))
-            })?;
-            file.write_all(&piece).await.map_err(disk)?;
-        }
-        file.flush().await.map_err(disk)?;
-        Ok(Some(answer.metadata.unwrap_or_default().into_iter().collect()))
+        download::get(self.account.s3().await, place, to).await
     }
 
     async fn head(&self, place: &Place) -> Result<Option<Metadata>, ObjectError> {

@@ -6,6 +6,7 @@ mod live;
 mod log;
 mod mask;
 mod outline;
+mod record;
 mod reporter;
 mod timeline;
 

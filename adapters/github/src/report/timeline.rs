@@ -11,7 +11,8 @@ use runspan_engine::lifecycle::{BuildPhase, PhaseType, Status};
 use uuid::Uuid;
 
 use super::Outline;
-use crate::run_service::{Annotation, Conclusion, Level, StepResult};
+use super::record::{Record, State};
+use crate::run_service::{Conclusion, Level, StepResult};
 
 /// A record of the job's page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,27 +38,6 @@ pub(super) enum Effect {
     Summary(Place, String),
 }
 
-/// How a record stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum State {
-    Pending,
-    Running { since: Timestamp },
-    Ended { since: Option<Timestamp>, at: Timestamp, conclusion: Conclusion },
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) id: Uuid,
-    pub(super) number: u32,
-    pub(super) name: String,
-    kind: String,
-    action: String,
-    /// What it runs, as far as that is known.
-    script: Option<String>,
-    pub(super) state: State,
-    pub(super) annotations: Vec<Annotation>,
-}
-
 /// All records of a job.
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -76,37 +56,24 @@ pub(super) struct Timeline {
     stopping: bool,
 }
 
-/// GitHub keeps so many of one record.
-const MAX_ANNOTATIONS: usize = 10;
-
 impl Timeline {
     pub(super) fn new(job: Uuid, outline: &Outline) -> Self {
         // Ids that are the same whenever the job is looked at again.
         let own = |salt: u128| Uuid::from_u128(job.as_u128() ^ salt);
-        let record = |id, number, name: &str, kind: &str, action: &str| Record {
-            id,
-            number,
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            action: action.to_owned(),
-            script: None,
-            state: State::Pending,
-            annotations: Vec::new(),
-        };
         let steps: Vec<Record> = (2..)
             .zip(&outline.steps)
             .map(|(number, step)| Record {
                 script: step.script.clone(),
-                ..record(step.id, number, &step.name, &step.kind, &step.action)
+                ..Record::new(step.id, number, &step.name, &step.kind, &step.action)
             })
             .collect();
         let last = steps.len() as u32 + 2;
         Self {
-            set_up: record(own(1), 1, "Set up job", "runner", "setup_job"),
+            set_up: Record::new(own(1), 1, "Set up job", "runner", "setup_job"),
             own: steps.len(),
             steps,
             parts: BTreeMap::new(),
-            complete: record(own(2), last, "Complete job", "runner", "complete_job"),
+            complete: Record::new(own(2), last, "Complete job", "runner", "complete_job"),
             outputs: BTreeMap::new(),
             phase: PhaseType::Submitted,
             current: Place::SetUp,
@@ -219,7 +186,9 @@ impl Timeline {
         let place = self.place(step, name);
         let mut effects = self.close(Place::SetUp, at, Conclusion::Succeeded);
         effects.extend(self.open(place, at));
-        self.rename(place, name);
+        if let Some(record) = self.record_mut(place) {
+            record.rename(name);
+        }
         let Some(record) = self.record(place) else { return effects };
         let title = if record.name.starts_with("Run ") || record.name.starts_with("Post ") {
             record.name.clone()
@@ -236,7 +205,9 @@ impl Timeline {
 
     fn step_ended(&mut self, step: StepId, name: &str, end: &StepEnd, at: Timestamp) -> Vec<Effect> {
         let place = self.place(step, name);
-        self.rename(place, name);
+        if let Some(record) = self.record_mut(place) {
+            record.rename(name);
+        }
         let conclusion = match end.conclusion {
             Outcome::Success => Conclusion::Succeeded,
             Outcome::Failure => Conclusion::Failed,
@@ -256,33 +227,9 @@ impl Timeline {
         effects
     }
 
-    /// The name with its expressions evaluated, where it had some that could not be before.
-    fn rename(&mut self, place: Place, name: &str) {
-        if let Some(record) = self.record_mut(place)
-            && (record.name.is_empty() || record.name.contains("${{"))
-            && !name.contains("${{")
-        {
-            name.clone_into(&mut record.name);
-        }
-    }
-
     fn remark(&mut self, place: Place, said: &protocol::Annotation) -> Vec<Effect> {
-        let level = match said.level {
-            protocol::Level::Notice => Level::Notice,
-            protocol::Level::Warning => Level::Warning,
-            protocol::Level::Error => Level::Failure,
-        };
         let Some(record) = self.record_mut(place) else { return Vec::new() };
-        let mut annotation = Annotation::of(level, &said.message, record.number);
-        annotation.title.clone_from(&said.title);
-        if let Some(file) = &said.file {
-            annotation.path = Some(file.clone());
-            annotation.start_line = said.line.unwrap_or(1).max(1);
-            annotation.end_line = said.end_line.unwrap_or(annotation.start_line).max(1);
-            annotation.start_column = said.column;
-            annotation.end_column = said.end_column;
-        }
-        self.keep_annotation(place, annotation);
+        record.remark(said);
         // What commands say is in the log already; what the engine says of a step that ended is not.
         let is_engines = said.file.is_none() && said.level == protocol::Level::Error;
         match is_engines && said.message.starts_with("Process completed with exit code") {
@@ -361,62 +308,21 @@ impl Timeline {
     }
 
     fn annotate(&mut self, place: Place, level: Level, message: &str) {
-        if let Some(number) = self.record(place).map(|record| record.number) {
-            self.keep_annotation(place, Annotation::of(level, message, number));
-        }
-    }
-
-    fn keep_annotation(&mut self, place: Place, annotation: Annotation) {
-        let Some(record) = self.record_mut(place) else { return };
-        let so_far = record.annotations.iter().filter(|other| other.level == annotation.level).count();
-        if so_far < MAX_ANNOTATIONS {
-            record.annotations.push(annotation);
+        if let Some(record) = self.record_mut(place) {
+            record.annotate(level, message);
         }
     }
 
     /// The line of a log at which an annotation without a file is shown.
     pub(super) fn place_annotations(&mut self, place: Place, line: u64) {
-        let line = u32::try_from(line).unwrap_or(u32::MAX).max(1);
-        for annotation in self.record_mut(place).into_iter().flat_map(|record| &mut record.annotations) {
-            if annotation.start_line == 0 {
-                annotation.start_line = line;
-                annotation.end_line = line;
-            }
+        if let Some(record) = self.record_mut(place) {
+            record.place_annotations(line);
         }
     }
 
     /// What is told at the job's end, texts passing through `hide`.
     pub(super) fn results(&self, hide: impl Fn(&str) -> String) -> Vec<StepResult> {
-        let records = self.places().filter_map(|place| self.record(place));
-        records
-            .map(|record| {
-                let (since, at, conclusion) = match record.state {
-                    State::Ended { since, at, conclusion } => (since, Some(at), conclusion),
-                    State::Running { since } => (Some(since), None, Conclusion::Canceled),
-                    State::Pending => (None, None, Conclusion::Skipped),
-                };
-                let ran = conclusion != Conclusion::Skipped;
-                StepResult {
-                    external_id: record.id,
-                    number: record.number,
-                    name: hide(&record.name),
-                    action_name: ran.then(|| record.action.clone()),
-                    kind: ran.then(|| record.kind.clone()),
-                    status: "completed".to_owned(),
-                    conclusion,
-                    started_at: since.or(at),
-                    completed_at: at,
-                    annotations: record
-                        .annotations
-                        .iter()
-                        .map(|annotation| Annotation {
-                            message: hide(&annotation.message),
-                            ..annotation.clone()
-                        })
-                        .collect(),
-                }
-            })
-            .collect()
+        self.places().filter_map(|place| self.record(place)).map(|record| record.result(&hide)).collect()
     }
 }
 

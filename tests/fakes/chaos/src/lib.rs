@@ -26,8 +26,8 @@ struct Network {
     percent: AtomicU64,
     connections: AtomicU64,
     broken: AtomicU64,
-    /// Connections that are still to be cut, and after how many bytes.
-    cuts: Mutex<(u64, u64)>,
+    /// Connections that are still to be cut, and how.
+    cuts: Mutex<(u64, Fate)>,
 }
 
 impl Chaos {
@@ -44,7 +44,7 @@ impl Chaos {
             percent: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             broken: AtomicU64::new(0),
-            cuts: Mutex::default(),
+            cuts: Mutex::new((0, Fate::Served)),
         });
         let shared = Arc::clone(&network);
         thread::spawn(move || {
@@ -66,9 +66,9 @@ impl Chaos {
         self.network.percent.store(percent, Ordering::Relaxed);
     }
 
-    /// Cuts the next so many connections, each after so many bytes of what is asked, and spares none of them.
-    pub fn cuts(&self, connections: u64, after: u64) {
-        *self.network.cuts.lock().unwrap_or_else(PoisonError::into_inner) = (connections, after);
+    /// Cuts the next so many connections so, and spares none of them.
+    pub fn cuts(&self, connections: u64, fate: Fate) {
+        *self.network.cuts.lock().unwrap_or_else(PoisonError::into_inner) = (connections, fate);
     }
 
     /// How many connections it has broken.
@@ -82,13 +82,13 @@ impl Network {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let cut = self.next_cut();
         let percent = self.percent.load(Ordering::Relaxed);
-        let fate = cut.map_or_else(|| Fate::of(self.seed, number, percent), Fate::AskingCut);
+        let fate = cut.unwrap_or_else(|| Fate::of(self.seed, number, percent));
         // Whoever is not there any more needs no word of it.
         let _gone = self.carry(&client, fate, cut.is_some());
         let _gone = client.shutdown(Shutdown::Both);
     }
 
-    fn next_cut(&self) -> Option<u64> {
+    fn next_cut(&self) -> Option<Fate> {
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
         cuts.0 = cuts.0.checked_sub(1)?;
         Some(cuts.1)
@@ -181,7 +181,9 @@ mod tests {
         assert!(chaos.broken() > 20, "{found:?}");
         chaos.breaks(0);
         assert!((0..20).all(|_| ask(&chaos) == 500));
-        chaos.cuts(2, 3);
+        chaos.cuts(2, Fate::AskingCut(3));
         assert_eq!([ask(&chaos), ask(&chaos), ask(&chaos)], [0, 0, 500]);
+        chaos.cuts(1, Fate::AnswerCut(7));
+        assert_eq!([ask(&chaos), ask(&chaos)], [7, 500]);
     }
 }
