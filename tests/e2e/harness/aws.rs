@@ -79,9 +79,17 @@ impl Aws {
     /// What boto3's client of this service answers.
     #[track_caller]
     pub(crate) fn boto3(&self, service: &str, operation: &str, parameters: Value) -> Value {
-        let order = json!({ "service": service, "operation": operation, "parameters": parameters });
+        self.boto3_of(json!({ "service": service }), operation, parameters)
+    }
+
+    /// The same of another server, where `client` has its `endpoint`, a `key` and its `secret`.
+    #[track_caller]
+    pub(crate) fn boto3_of(&self, client: Value, operation: &str, parameters: Value) -> Value {
+        let mut order = client;
+        order["operation"] = operation.into();
+        order["parameters"] = parameters;
         let (status, answer) = self.post("/_boto3", &order);
-        assert_eq!(status, 200, "{service} {operation}: {answer}");
+        assert_eq!(status, 200, "{order}: {answer}");
         answer
     }
 
