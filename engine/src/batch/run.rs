@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::resume::{Member, is_unbegun};
 use super::{BatchOutcome, BuildBatch, BuildGroup, BuildSummary, Task};
 use crate::build::BuildId;
 use crate::journal::Position;
@@ -10,7 +11,7 @@ use crate::lifecycle::Status;
 use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
 use crate::reports::Report;
 use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
-use crate::supervisor::{Control, EngineError, Outcome, Supervisor};
+use crate::supervisor::{BuildHandle, Control, EngineError, Outcome, Supervisor, find_copies};
 
 /// What happens in a batch.
 #[derive(Debug)]
@@ -44,8 +45,16 @@ pub enum BatchProgress {
 pub(super) enum State {
     Waiting,
     Running(Control),
+    /// In another process.
+    Elsewhere(BuildId),
     Ended(Status),
     Skipped,
+}
+
+impl State {
+    pub(super) fn of(group: &BuildGroup) -> Self {
+        group.current_build_summary.as_ref().map_or(Self::Waiting, |made| Self::Ended(made.build_status))
+    }
 }
 
 pub(super) struct Run {
@@ -65,11 +74,18 @@ type Finished = (usize, Result<Outcome, EngineError>);
 impl Run {
     pub(super) async fn run(
         mut self,
+        members: Vec<Member>,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<BatchOutcome, EngineError> {
         let mut running: JoinSet<Finished> = JoinSet::new();
         let mut halted = false;
         let mut stop = false;
+        for member in members {
+            halted |= self.take_up(member, &mut running)? && self.fast_fail;
+        }
+        if halted {
+            self.stop_running();
+        }
         loop {
             if !halted {
                 self.start_ready(&mut running)?;
@@ -134,7 +150,7 @@ impl Run {
                 State::Ended(_) if self.tasks[other].ignore_failure => {}
                 State::Ended(_) => return Readiness::Never(format!("`{needed}` failed")),
                 State::Skipped => return Readiness::Never(format!("`{needed}` did not run")),
-                State::Waiting | State::Running(_) => waits = true,
+                State::Waiting | State::Running(_) | State::Elsewhere(_) => waits = true,
             }
         }
         if waits { Readiness::Waits } else { Readiness::Ready }
@@ -147,6 +163,11 @@ impl Run {
         running: &mut JoinSet<Finished>,
     ) -> Result<(), EngineError> {
         let handle = self.supervisor.start(request)?;
+        self.follow(index, handle, running);
+        Ok(())
+    }
+
+    fn follow(&mut self, index: usize, handle: BuildHandle, running: &mut JoinSet<Finished>) {
         self.states[index] = State::Running(handle.control.clone());
         self.tell(BatchProgress::Started {
             identifier: self.tasks[index].identifier.clone(),
@@ -157,7 +178,24 @@ impl Run {
             let outcome = handle.outcome.await.map_err(|error| EngineError::Task(error.to_string()));
             (index, outcome.and_then(|outcome| outcome))
         });
-        Ok(())
+    }
+
+    /// Goes on with a build of a process that died. Returns whether its task failed the batch.
+    fn take_up(&mut self, member: Member, running: &mut JoinSet<Finished>) -> Result<bool, EngineError> {
+        let Member { identifier, id, handle } = member;
+        let Some(index) = self.tasks.iter().position(|task| task.identifier == identifier) else {
+            return Ok(false);
+        };
+        match (handle, self.supervisor.ended(&id)?) {
+            (Some(handle), _) => self.follow(index, handle, running),
+            (None, Some(outcome)) => return self.finish(index, outcome, running, false),
+            (None, None) => {
+                let end = self.supervisor.clone().end_of(id.clone());
+                self.states[index] = State::Elsewhere(id);
+                running.spawn(async move { (index, end.await) });
+            }
+        }
+        Ok(false)
     }
 
     /// Takes a finished build in, starts its next try if it has one. Returns whether its task failed the batch.
@@ -168,7 +206,8 @@ impl Run {
         running: &mut JoinSet<Finished>,
         halted: bool,
     ) -> Result<bool, EngineError> {
-        let build = outcome.build;
+        let mut build = outcome.build;
+        find_copies(&self.supervisor.journal.home().build(build.id.uuid()), &mut build);
         if let Some(group) = self.record.build_groups.get_mut(index) {
             group.current_build_summary = Some(BuildSummary {
                 arn: build.arn.clone(),
@@ -178,13 +217,15 @@ impl Run {
                 secondary_artifacts: build.secondary_artifacts.clone(),
             });
         }
-        if let Some(retry) = outcome.retry.filter(|_| !halted) {
-            self.start(index, *retry, running)?;
+        let unbegun = || is_unbegun(&build).then(|| self.member_request(&self.tasks[index]));
+        let retry = outcome.retry.map(|retry| *retry).or_else(unbegun);
+        if let Some(retry) = retry.filter(|_| !halted) {
+            self.start(index, retry, running)?;
             self.supervisor.journal.save_batch(&self.record)?;
             return Ok(false);
         }
         self.states[index] = State::Ended(build.build_status);
-        self.reports.extend(outcome.reports);
+        self.reports.extend(self.supervisor.reports_of(&build, outcome.reports));
         self.supervisor.journal.save_batch(&self.record)?;
         self.tell(BatchProgress::Ended {
             identifier: self.tasks[index].identifier.clone(),
@@ -195,8 +236,13 @@ impl Run {
 
     fn stop_running(&self) {
         for state in &self.states {
-            if let State::Running(control) = state {
-                control.stop();
+            match state {
+                State::Running(control) => control.stop(),
+                // Its process looks for this file.
+                State::Elsewhere(id) => {
+                    drop(std::fs::write(self.supervisor.journal.home().build(id.uuid()).stop_file(), ""));
+                }
+                State::Waiting | State::Ended(_) | State::Skipped => {}
             }
         }
     }

@@ -12,6 +12,7 @@ use super::prepare::{Prepared, prepare};
 use super::secrets::FetchedSecrets;
 use super::session::{Interrupt, Session};
 use super::{EngineError, Order, Outcome, Supervisor};
+use crate::batch::SUPERVISOR_LOST;
 use crate::build::{AutoRetry, Build};
 use crate::cache::Lease;
 use crate::environment::SourceDirs;
@@ -161,6 +162,9 @@ impl Driver {
             return self.queued().await;
         }
         let (Some(text), Some(placement)) = (buildspec, placement) else {
+            let attempt = self.build.id.uuid().to_owned();
+            // What was being placed carries the label.
+            let _left_to_next_sweep = self.supervisor.executor.sweep(&move |other| other != attempt).await;
             return self.abandon().await;
         };
         let prepared = if self.life.current() <= PhaseType::DownloadSource {
@@ -186,7 +190,7 @@ impl Driver {
     /// Closes a build that nobody can go on with, with the reason in its record.
     pub(super) async fn abandon(mut self) -> Result<Outcome, EngineError> {
         let outcome = PhaseOutcome::fault(
-            "SUPERVISOR_LOST",
+            SUPERVISOR_LOST,
             "The process that supervised the build was killed; its container was removed.",
         );
         if self.life.current() != PhaseType::Completed {

@@ -39,7 +39,7 @@ use crate::sinks::Couriers;
 use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
-pub(crate) use outgoing::{object_link, objects};
+pub(crate) use outgoing::{find_copies, object_link, objects};
 pub(crate) use prepare::batchspec;
 
 /// CodeBuild's default `timeoutInMinutes`.
