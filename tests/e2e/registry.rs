@@ -6,8 +6,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Aws, BUILD_LIMIT, Finished, Home, SANDBOX, aws, docker, home, wait_until};
-use server::{PASSWORD, Registry, USER, free_address};
+use crate::harness::{Api, Aws, BUILD_LIMIT, Finished, Home, SANDBOX, aws, docker, home, wait_until};
+use server::{PASSWORD, Registry, USER};
 
 /// As moto gives it for this account.
 const ECR: (&str, &str) = ("123456789012.dkr.ecr.us-east-1.amazonaws.com", "123456789012-auth-token");
@@ -92,40 +92,16 @@ fn another_image_is_pulled_with_another_login() {
     let image = registry.push("other:1");
     let login = json!({ "username": USER, "password": PASSWORD }).to_string();
     aws.boto3("secretsmanager", "create_secret", json!({ "Name": "registry/other", "SecretString": login }));
-    let made = home.runspan(["api-key", "create"]).finish().exited(0).text();
-    let value = |name: &str| {
-        let line = made.lines().find_map(|line| line.strip_prefix(&format!("{name} = ")));
-        line.unwrap_or_else(|| panic!("no {name} in {made}")).to_owned()
-    };
-    let address = free_address();
-    let client = json!({
-        "service": "codebuild", "endpoint": format!("http://{address}"),
-        "key": value("aws_access_key_id"), "secret": value("aws_secret_access_key"),
-    });
-    let call = |operation: &str, parameters: Value| aws.boto3_of(client.clone(), operation, parameters);
-    let serve = home.runspan(["serve", "--listen", &address.to_string(), "--executor"]);
-    let serve = serve.arg(if SANDBOX { "sandbox" } else { "docker" });
-    let serve = aws.serve(serve.env("DOCKER_CONFIG", home.path("no-logins")), "registry").start();
-    serve.wait_for_stderr("CodeBuild's API is at");
+    let api = Api::of(&home, aws);
+    let _serving = api.serve("registry", &[]);
     let credential = json!({ "credential": "registry/other", "credentialProvider": "SECRETS_MANAGER" });
+    let environment = json!({ "image": "registry.invalid/of-project:1", "registryCredential": credential });
     let buildspec = "version: 0.2\nphases: { build: { commands: [busybox true && echo it runs] } }\n";
-    call(
-        "create_project",
-        json!({
-            "name": "pulled",
-            "source": { "type": "NO_SOURCE", "buildspec": buildspec },
-            "artifacts": { "type": "NO_ARTIFACTS" },
-            "environment": {
-                "type": "LINUX_CONTAINER", "image": "registry.invalid/of-project:1",
-                "computeType": "BUILD_GENERAL1_SMALL", "registryCredential": credential,
-            },
-            "serviceRole": "arn:aws:iam::000000000000:role/builds",
-        }),
-    );
+    api.project("pulled", buildspec, environment, json!({}));
     let build = |overrides: Value| {
         let mut ask = json!({ "projectName": "pulled", "imageOverride": image });
         ask.as_object_mut().unwrap().extend(overrides.as_object().unwrap().clone());
-        let id = call("start_build", ask)["build"]["id"].as_str().unwrap().to_owned();
+        let id = api.call("start_build", ask)["build"]["id"].as_str().unwrap().to_owned();
         wait_until("the build ends", BUILD_LIMIT, || {
             let record = home.record(&id);
             (record.0["buildComplete"] == true).then_some(record)
@@ -137,7 +113,7 @@ fn another_image_is_pulled_with_another_login() {
     assert!(message.contains("give the project a registryCredential"), "{message}");
     let record = build(json!({ "registryCredentialOverride": credential }));
     assert_eq!(record.0["buildStatus"], "SUCCEEDED", "{record}");
-    let shown = call("batch_get_builds", json!({ "ids": [record.0["id"]] }))["builds"][0].clone();
+    let shown = api.call("batch_get_builds", json!({ "ids": [record.0["id"]] }))["builds"][0].clone();
     assert_eq!(shown["environment"]["image"], image, "{shown}");
     docker(&["rmi", &image]);
     home.assert_nothing_left();

@@ -62,13 +62,13 @@ pub enum EngineError {
         source: std::io::Error,
     },
     /// Another process supervises it.
-    #[error("build {0} is supervised by another process; follow it with `runspan builds logs --follow`")]
+    #[error("{0} is supervised by another process; follow builds with `runspan builds logs --follow`")]
     Supervised(String),
     /// There is no such build.
     #[error("there is no build `{0}`; `runspan builds list` shows those there are")]
     Unknown(String),
     /// It is over.
-    #[error("build {0} is complete already")]
+    #[error("{0} is complete already")]
     Complete(String),
     /// The task that ran the build died.
     #[error("the task that ran the build ended: {0}")]

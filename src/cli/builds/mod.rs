@@ -8,6 +8,7 @@ mod stop;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use runspan_engine::batch::BuildBatch;
 use runspan_engine::journal::{Journal, Stored};
 
 use super::executor::Choice;
@@ -99,6 +100,11 @@ pub(super) fn find(journal: &Journal, name: &str) -> Result<Stored, Failure> {
         Failure::input(format!("there is no build `{name}`"))
             .help("`runspan builds list` shows those there are")
     })
+}
+
+/// Whether a batch runs with nobody to supervise it.
+pub(super) fn is_orphan_batch(journal: &Journal, batch: &BuildBatch) -> bool {
+    !batch.complete && journal.home().try_lock_batch(batch.id.uuid()).is_ok_and(|lock| lock.is_some())
 }
 
 /// Whether a build runs with nobody to supervise it.

@@ -10,7 +10,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use crate::harness::{BUSYBOX, COMMAND_LIMIT, wait_until};
+use crate::harness::{BUSYBOX, COMMAND_LIMIT, free_address, wait_until};
 
 pub(super) const USER: &str = "builder";
 pub(super) const PASSWORD: &str = "pass:with/everything";
@@ -123,11 +123,6 @@ impl Drop for Registry {
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }
-}
-
-/// Nobody listens there now, and nobody else asks for it by number.
-pub(super) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn certify(name: &str, key: &str, certificate: &str) {
