@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::begin::Held;
 use super::{BatchHandle, Batchspec, BuildBatch, SUPERVISOR_LOST};
 use crate::build::{Build, BuildId};
+use crate::journal::Stored;
 use crate::lifecycle::PhaseType;
-use crate::reports::Report;
 use crate::supervisor::{BuildHandle, EngineError, Outcome, Supervisor};
 
 /// Between two looks at a build that another process has.
@@ -99,7 +99,11 @@ impl Supervisor {
     /// How a build ended, if it has.
     pub(super) fn ended(&self, id: &BuildId) -> Result<Option<Outcome>, EngineError> {
         let stored = self.journal.build(id.as_str())?.filter(|stored| stored.build.build_complete);
-        Ok(stored.map(|stored| Outcome { build: stored.build, retry: None, reports: Vec::new() }))
+        Ok(stored.map(|Stored { build, .. }| Outcome {
+            reports: self.journal.kept_reports(&build),
+            build,
+            retry: None,
+        }))
     }
 
     /// Waits for the end of a build that another process has.
@@ -117,19 +121,6 @@ impl Supervisor {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// All reports of a build: those of this process, and those that one before it wrote down.
-    pub(super) fn reports_of(&self, build: &Build, mut known: Vec<Report>) -> Vec<Report> {
-        for arn in &build.report_arns {
-            if known.iter().any(|report| report.arn() == *arn) {
-                continue;
-            }
-            // One that cannot be read any more is missing in the batch's, too.
-            let kept = self.journal.report_details(arn).ok().flatten();
-            known.extend(kept.as_ref().and_then(Report::from_json));
-        }
-        known
     }
 }
 

@@ -225,7 +225,7 @@ impl Run {
             return Ok(false);
         }
         self.states[index] = State::Ended(build.build_status);
-        self.reports.extend(self.supervisor.reports_of(&build, outcome.reports));
+        self.reports.extend(outcome.reports);
         self.supervisor.journal.save_batch(&self.record)?;
         self.tell(BatchProgress::Ended {
             identifier: self.tasks[index].identifier.clone(),

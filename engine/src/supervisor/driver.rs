@@ -41,9 +41,9 @@ pub(super) struct Driver {
     pub(super) dirs: SourceDirs,
     orders: mpsc::UnboundedReceiver<Order>,
     poll: tokio::time::Interval,
-    next_request: u64,
-    /// The last request before the current phase.
-    phase_request: u64,
+    pub(super) next_request: u64,
+    /// The last request before the current phase, or before what of it was not done for good.
+    pub(super) phase_request: u64,
     life: Lifecycle,
     pub(super) reports: Vec<Report>,
     /// Cached directories that this build has for itself.
@@ -173,6 +173,7 @@ impl Driver {
         } else {
             None
         };
+        self.reports = self.supervisor.journal.kept_reports(&self.build);
         let plan = match &prepared {
             Some(prepared) => prepared.plan.clone(),
             None => match super::prepare::plan_from(&text, &self.request, &self.build) {
