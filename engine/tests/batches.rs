@@ -159,6 +159,8 @@ fn a_batch_that_nobody_goes_on_with_is_closed() {
     assert!(lines.iter().any(|line| line.contains(&format!("closed batch {batch}"))), "{lines:?}");
     let closed = next.journal.find_batch(&batch).unwrap().unwrap();
     assert_eq!((closed.complete, closed.build_batch_status), (true, Status::Failed));
+    let summary = closed.build_groups[0].current_build_summary.as_ref();
+    assert_eq!(summary.unwrap().build_status, Status::Fault, "as its build is");
     let codes = closed.phases.iter().flat_map(|phase| &phase.contexts).map(|context| &*context.status_code);
     assert_eq!(codes.collect::<Vec<_>>(), [SUPERVISOR_LOST]);
 }

@@ -75,6 +75,9 @@ fn a_batch_outlives_the_service_that_began_it() {
     let started = api.call("start_build_batch", json!({ "projectName": "chain" }))["buildBatch"].clone();
     let id = started["id"].as_str().unwrap();
     let before = in_the_middle(&home);
+    let summary = api.batch(id)["buildGroups"][1]["currentBuildSummary"].clone();
+    assert_eq!(summary["buildStatus"], "IN_PROGRESS", "{summary}");
+    assert!(summary["arn"].as_str().unwrap().ends_with(&before[1]), "{summary}");
     serving.kill();
     let serving = api.serve("batches", &["--image", &image]);
     let batch = api.ended_batch(id);

@@ -91,6 +91,12 @@ impl Supervisor {
         let Some(mut batch) = self.journal.find_batch(id.as_str())?.filter(|batch| !batch.complete) else {
             return Ok(false);
         };
+        for made in batch.build_groups.iter_mut().filter_map(|group| group.current_build_summary.as_mut()) {
+            let id = made.arn.rsplit_once('/').map_or("", |(_, id)| id);
+            if let Some(stored) = self.journal.build(id)? {
+                made.build_status = stored.build.build_status;
+            }
+        }
         batch.fail(SUPERVISOR_LOST, "The process that supervised the batch was killed.".to_owned());
         self.journal.save_batch(&batch)?;
         Ok(true)

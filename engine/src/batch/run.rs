@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 use super::resume::{Member, is_unbegun};
 use super::{BatchOutcome, BuildBatch, BuildGroup, BuildSummary, Task};
-use crate::build::BuildId;
+use crate::build::{Build, BuildId};
 use crate::journal::Position;
 use crate::lifecycle::Status;
 use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
@@ -163,12 +163,19 @@ impl Run {
         running: &mut JoinSet<Finished>,
     ) -> Result<(), EngineError> {
         let handle = self.supervisor.start(request)?;
-        self.follow(index, handle, running);
-        Ok(())
+        self.follow(index, handle, running)
     }
 
-    fn follow(&mut self, index: usize, handle: BuildHandle, running: &mut JoinSet<Finished>) {
+    fn follow(
+        &mut self,
+        index: usize,
+        handle: BuildHandle,
+        running: &mut JoinSet<Finished>,
+    ) -> Result<(), EngineError> {
         self.states[index] = State::Running(handle.control.clone());
+        if let Some(stored) = self.supervisor.journal.build(handle.id.as_str())? {
+            self.note(index, &stored.build)?;
+        }
         self.tell(BatchProgress::Started {
             identifier: self.tasks[index].identifier.clone(),
             id: handle.id.clone(),
@@ -178,6 +185,21 @@ impl Run {
             let outcome = handle.outcome.await.map_err(|error| EngineError::Task(error.to_string()));
             (index, outcome.and_then(|outcome| outcome))
         });
+        Ok(())
+    }
+
+    /// Writes down how the build of a task stands.
+    fn note(&mut self, index: usize, build: &Build) -> Result<(), EngineError> {
+        if let Some(group) = self.record.build_groups.get_mut(index) {
+            group.current_build_summary = Some(BuildSummary {
+                arn: build.arn.clone(),
+                requested_on: build.start_time,
+                build_status: build.build_status,
+                primary_artifact: build.artifacts.clone(),
+                secondary_artifacts: build.secondary_artifacts.clone(),
+            });
+        }
+        Ok(self.supervisor.journal.save_batch(&self.record)?)
     }
 
     /// Goes on with a build of a process that died. Returns whether its task failed the batch.
@@ -187,7 +209,7 @@ impl Run {
             return Ok(false);
         };
         match (handle, self.supervisor.ended(&id)?) {
-            (Some(handle), _) => self.follow(index, handle, running),
+            (Some(handle), _) => self.follow(index, handle, running)?,
             (None, Some(outcome)) => return self.finish(index, outcome, running, false),
             (None, None) => {
                 let end = self.supervisor.clone().end_of(id.clone());
@@ -208,25 +230,15 @@ impl Run {
     ) -> Result<bool, EngineError> {
         let mut build = outcome.build;
         find_copies(&self.supervisor.journal.home().build(build.id.uuid()), &mut build);
-        if let Some(group) = self.record.build_groups.get_mut(index) {
-            group.current_build_summary = Some(BuildSummary {
-                arn: build.arn.clone(),
-                requested_on: build.start_time,
-                build_status: build.build_status,
-                primary_artifact: build.artifacts.clone(),
-                secondary_artifacts: build.secondary_artifacts.clone(),
-            });
-        }
+        self.note(index, &build)?;
         let unbegun = || is_unbegun(&build).then(|| self.member_request(&self.tasks[index]));
         let retry = outcome.retry.map(|retry| *retry).or_else(unbegun);
         if let Some(retry) = retry.filter(|_| !halted) {
             self.start(index, retry, running)?;
-            self.supervisor.journal.save_batch(&self.record)?;
             return Ok(false);
         }
         self.states[index] = State::Ended(build.build_status);
         self.reports.extend(outcome.reports);
-        self.supervisor.journal.save_batch(&self.record)?;
         self.tell(BatchProgress::Ended {
             identifier: self.tasks[index].identifier.clone(),
             status: build.build_status,
