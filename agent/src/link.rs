@@ -1,11 +1,12 @@
 //! The line to the supervisor: the spool goes out, requests and acknowledgements come in.
 
+use std::collections::HashSet;
 use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use runspan_agent_protocol::{
@@ -39,8 +40,9 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     messages: Sender<Message>,
     orphan_seconds: Arc<AtomicU64>,
-    /// The highest request id seen; ids grow, so anything not above it is a repetition.
-    seen: AtomicU64,
+    /// Ids of all requests seen: one that comes again is a repetition. They need not grow, as a supervisor that takes
+    /// another one's place may want something again before what that one had asked for last.
+    seen: Mutex<HashSet<u64>>,
 }
 
 impl Link {
@@ -48,7 +50,7 @@ impl Link {
     pub(crate) fn start(shared: Arc<Shared>, messages: Sender<Message>) -> io::Result<Arc<AtomicU64>> {
         let orphan_seconds = Arc::new(AtomicU64::new(FIRST_ORPHAN_SECONDS));
         let link =
-            Self { shared, messages, orphan_seconds: Arc::clone(&orphan_seconds), seen: AtomicU64::new(0) };
+            Self { shared, messages, orphan_seconds: Arc::clone(&orphan_seconds), seen: Mutex::default() };
         std::thread::Builder::new().name("link".into()).spawn(move || link.run())?;
         Ok(orphan_seconds)
     }
@@ -139,7 +141,7 @@ impl Link {
     }
 
     fn take(&self, request: Request) {
-        if self.seen.fetch_max(request.id, Ordering::Relaxed) >= request.id {
+        if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.id) {
             return;
         }
         match request.verb {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::batch::{BatchHandle, BuildBatch};
 use crate::build::BuildId;
-use crate::journal::Journal;
+use crate::journal::{Journal, Stored};
 use crate::request::BuildRequest;
 use crate::supervisor::{BuildHandle, Control, EngineError, Supervisor};
 
@@ -97,43 +97,34 @@ impl Dispatcher {
             return if earlier == request { Ok(id) } else { Err(Refusal::TokenReused) };
         }
         self.room()?;
-        let BatchHandle { id, stop, outcome, .. } =
-            self.supervisor.open_batch(request, BATCH_WIDTH, after)?;
-        let uuid = id.uuid().to_owned();
-        self.running.send_modify(|running| drop(running.insert(uuid.clone(), Running::Batch(stop))));
-        let this = Arc::clone(self);
-        tokio::spawn(async move {
-            let _in_its_record = outcome.await;
-            this.running.send_modify(|running| drop(running.remove(&uuid)));
-        });
-        Ok(id)
+        Ok(self.hold_batch(self.supervisor.open_batch(request, BATCH_WIDTH, after)?))
     }
 
-    /// Takes over the builds that a process before this one began in the name of such an initiator, and closes its
-    /// batches.
+    /// Takes over the builds and batches that a process before this one began in the name of such an initiator.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// When the journal cannot be used.
     pub fn adopt(self: &Arc<Self>, is_ours: impl Fn(&str) -> bool) -> Result<usize, EngineError> {
-        for batch in self.journal().unfinished_batches()? {
-            let request = self.journal().batch_request(batch.id.uuid())?;
-            if request.is_some_and(|request| is_ours(&request.initiator)) {
-                self.supervisor.close_batch(batch)?;
-            }
-        }
-        let mut adopted = 0;
         let mut all = self.journal().unfinished()?;
+        all.retain(|stored| is_ours(&stored.build.initiator));
         // Those that run keep their slots; what is left is for those that wait.
         all.sort_by_key(|stored| stored.placement.is_none());
-        for stored in all {
-            // Whatever cannot be taken over has another supervisor, or has just ended.
-            if is_ours(&stored.build.initiator)
-                && let Ok(handle) = self.supervisor.attach(stored.build.id.as_str())
-            {
-                self.hold(handle);
-                adopted += 1;
+        // Whatever cannot be taken over has another supervisor, or has just ended.
+        let attach = |stored: &Stored| self.supervisor.attach(stored.build.id.as_str()).ok();
+        let mut handles: Vec<BuildHandle> = all.iter().filter_map(attach).collect();
+        let adopted = handles.len();
+        for batch in self.journal().unfinished_batches()? {
+            let request = self.journal().batch_request(batch.id.uuid())?;
+            if !request.is_some_and(|request| is_ours(&request.initiator)) {
+                continue;
+            }
+            match self.supervisor.resume_batch(batch.id.as_str(), BATCH_WIDTH, &mut handles) {
+                Ok(handle) => drop(self.hold_batch(handle)),
+                Err(error @ EngineError::Journal(_)) => return Err(error),
+                Err(_) => drop(self.supervisor.close_batch(&batch.id)?),
             }
         }
+        handles.into_iter().for_each(|handle| drop(self.hold(handle)));
         Ok(adopted)
     }
 
@@ -182,6 +173,18 @@ impl Dispatcher {
             {
                 this.hold(handle);
             }
+            this.running.send_modify(|running| drop(running.remove(&uuid)));
+        });
+        id
+    }
+
+    fn hold_batch(self: &Arc<Self>, handle: BatchHandle) -> BuildId {
+        let BatchHandle { id, stop, outcome, .. } = handle;
+        let uuid = id.uuid().to_owned();
+        self.running.send_modify(|running| drop(running.insert(uuid.clone(), Running::Batch(stop))));
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let _in_its_record = outcome.await;
             this.running.send_modify(|running| drop(running.remove(&uuid)));
         });
         id

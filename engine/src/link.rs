@@ -241,6 +241,11 @@ impl Drop for Link {
 }
 
 impl Outbox {
+    /// Whether an answer is awaited, and none to this request.
+    fn waits_for_others_than(&self, request: u64) -> bool {
+        !self.unanswered.is_empty() && !self.unanswered.contains_key(&request)
+    }
+
     /// Whether it went out.
     fn write(&mut self, kind: Kind, value: &impl serde::Serialize) -> bool {
         serde_json::to_vec(value).is_ok_and(|payload| self.write_raw(kind, &payload))
@@ -294,7 +299,12 @@ impl Shared {
             Purpose::Events => self.serve_events(stream),
             Purpose::Upload { request } => {
                 let blob = lock(&self.blobs).remove(&request);
-                let Some(Blob::Upload(receive)) = blob else { return Ok(()) };
+                let receive: ReceiveBlob = match blob {
+                    Some(Blob::Upload(receive)) => receive,
+                    // A dead supervisor wanted it, and the agent does nothing else before it is rid of it.
+                    _ if lock(&self.outbox).waits_for_others_than(request) => Box::new(|_| {}),
+                    _ => return Ok(()),
+                };
                 let answer = stream.try_clone()?;
                 let mut blob = Upload(BlobReader::new(stream));
                 receive(&mut blob);

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
-use runspan_engine::journal::Journal;
+use runspan_engine::journal::{Journal, JournalError};
 use runspan_engine::{Check, CheckState};
 use serde_json::json;
 
 use super::Format;
+use super::builds::is_orphan_batch;
 use super::executor::{Choice, connect};
 use crate::config::Config;
 use crate::console;
@@ -154,17 +155,19 @@ fn state(root: &Path) -> Vec<Check> {
     checks
 }
 
-/// Builds that nobody supervises any more.
+/// Builds and batches that nobody supervises any more.
 fn left_builds(journal: &Journal) -> Check {
     let name = "builds";
-    let left = journal.unfinished().map(|all| {
+    let find = || {
         let dead = |id: &str| journal.home().build(id).try_lock().is_ok_and(|lock| lock.is_some());
-        all.into_iter()
-            .map(|stored| stored.build.id)
-            .filter(|id| dead(id.uuid()))
-            .map(|id| id.to_string())
-            .collect::<Vec<_>>()
-    });
+        let builds = journal.unfinished()?.into_iter().map(|stored| stored.build.id);
+        let mut left: Vec<_> = builds.filter(|id| dead(id.uuid())).map(|id| id.to_string()).collect();
+        let batches = journal.unfinished_batches()?.into_iter();
+        let batches = batches.filter(|batch| is_orphan_batch(journal, batch));
+        left.extend(batches.map(|batch| format!("batch {}", batch.id)));
+        Ok::<_, JournalError>(left)
+    };
+    let left = find();
     match left {
         Ok(left) if left.is_empty() => good(name, "none is without a supervisor"),
         Ok(left) => warning(

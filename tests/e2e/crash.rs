@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::harness::{BUSYBOX, Home, Running, home, normalise};
+use crate::harness::{BUILD_LIMIT, BUSYBOX, Home, Running, home, normalise, wait_until};
 
 /// Some seconds of output in every phase, with artifacts and exported variables.
 const TALKATIVE: &str = r#"version: 0.2
@@ -89,6 +89,44 @@ fn a_build_whose_supervisor_died_goes_on_with_another() {
         assert_eq!(record.0["artifacts"]["files"], 1, "{note}");
         home.assert_nothing_left();
     }
+}
+
+/// Makes an artifact, a report that is soon read, and one that takes its time.
+const REPORTING: &str = r#"version: 0.2
+phases:
+  build:
+    commands:
+      - echo made > made.txt
+      - echo "<testsuite><testcase name='small'/></testsuite>" > small.xml
+      - (cat small.xml; yes '                                                  ' | head -c 60000000) > large.xml
+artifacts: { files: [made.txt] }
+reports:
+  a: { files: [small.xml], file-format: JUNITXML }
+  b: { files: [large.xml], file-format: JUNITXML }
+"#;
+
+#[test]
+fn what_a_dead_supervisor_had_without_a_record_of_it_is_asked_for_again() {
+    let Some(home) = home() else { return };
+    let source = home.source("reporting", [("buildspec.yml", REPORTING)]);
+    let running = home.run(source, BUSYBOX).start();
+    let build = home.build();
+    let made = home.state().join("builds").join(&build).join("artifacts/made.txt");
+    wait_until("the artifact is made", BUILD_LIMIT, || made.exists().then_some(()));
+    // Most often the small report has come by then, and the large one is on its way.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    running.kill();
+    home.runspan(["builds", "attach", &build]).finish().exited(0);
+    let record = home.record(&build);
+    assert_eq!(record.0["artifacts"]["files"], 1, "{record}");
+    let reports: Vec<_> = record.0["reports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|report| (report["status"].as_str().unwrap(), report["testSummary"]["total"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(reports, [("SUCCEEDED", 1), ("SUCCEEDED", 1)], "{record}");
+    home.assert_nothing_left();
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! A state directory of its own for each test, the program run in it, and the proof that nothing is left behind.
 
+mod api;
 mod aws;
 mod files;
 mod process;
 mod record;
 
+pub(crate) use api::*;
 pub(crate) use aws::*;
 pub(crate) use files::*;
 pub(crate) use process::*;

@@ -6,7 +6,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Aws, Finished, Home, SANDBOX, aws, docker, home};
+use crate::harness::{Api, Aws, BUILD_LIMIT, Finished, Home, SANDBOX, aws, docker, home, wait_until};
 use server::{PASSWORD, Registry, USER};
 
 /// As moto gives it for this account.
@@ -60,20 +60,61 @@ fn an_image_is_pulled_with_the_projects_login() {
 
 #[test]
 fn an_image_of_ecr_is_pulled_with_its_own_login() {
-    // Only the sandbox can be told, by a proxy, that the host of this name is here; an engine pulls by itself.
-    let (true, Some(home), Some(aws)) = (SANDBOX, home(), aws()) else { return };
-    let Some(registry) = Registry::start(("AWS", ECR.1), Some(ECR.0)) else { return };
-    registry.push("shop:1");
-    let image = json!({ "image": format!("{}/shop:1", ECR.0) });
-    let (proxy, trusted) = (registry.proxy(), registry.certificate());
-    let variables = [("https_proxy", proxy.as_str()), ("SSL_CERT_FILE", trusted.to_str().unwrap())];
-    build(&home, aws, &image, &variables).exited(0).printed(&["it runs\n"]);
-    // Of another account there is another login, which is not for this registry.
-    let other = Registry::start(("AWS", "of-another-day"), Some(ECR.0)).unwrap();
-    let (proxy, trusted) = (other.proxy(), other.certificate());
-    let variables = [("https_proxy", proxy.as_str()), ("SSL_CERT_FILE", trusted.to_str().unwrap())];
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    let ran = |home: &Home, password: &str| {
+        // An engine is not told of proxies: it knows the registry by another name.
+        let registry = Registry::start(("AWS", password), SANDBOX.then_some(ECR.0))?;
+        let pushed = registry.push("shop:1");
+        let (proxy, trusted) = (registry.proxy(), registry.certificate());
+        let variables = match SANDBOX {
+            true => vec![("https_proxy", proxy), ("SSL_CERT_FILE", trusted.display().to_string())],
+            false => vec![("DOCKER_HOST", registry.engine(ECR.0))],
+        };
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let image = json!({ "image": format!("{}/shop:1", ECR.0) });
+        let ran = build(home, aws, &image, &variables);
+        docker(&["rmi", &pushed]);
+        Some(ran)
+    };
+    let Some(pulled) = ran(&home, ECR.1) else { return };
+    pulled.exited(0).printed(&["it runs\n"]);
+    // Another day has another login, which is not for this registry.
     let Some(fresh) = crate::harness::home() else { return };
-    let message = refused(&fresh, build(&fresh, aws, &image, &variables));
+    let message = refused(&fresh, ran(&fresh, "of-another-day").unwrap());
     assert!(message.contains(ECR.0), "{message}");
+    home.assert_nothing_left();
+}
+
+#[test]
+fn another_image_is_pulled_with_another_login() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    let Some(registry) = Registry::start((USER, PASSWORD), None) else { return };
+    let image = registry.push("other:1");
+    let login = json!({ "username": USER, "password": PASSWORD }).to_string();
+    aws.boto3("secretsmanager", "create_secret", json!({ "Name": "registry/other", "SecretString": login }));
+    let api = Api::of(&home, aws);
+    let _serving = api.serve("registry", &[]);
+    let credential = json!({ "credential": "registry/other", "credentialProvider": "SECRETS_MANAGER" });
+    let environment = json!({ "image": "registry.invalid/of-project:1", "registryCredential": credential });
+    let buildspec = "version: 0.2\nphases: { build: { commands: [busybox true && echo it runs] } }\n";
+    api.project("pulled", buildspec, environment, json!({}));
+    let build = |overrides: Value| {
+        let mut ask = json!({ "projectName": "pulled", "imageOverride": image });
+        ask.as_object_mut().unwrap().extend(overrides.as_object().unwrap().clone());
+        let id = api.call("start_build", ask)["build"]["id"].as_str().unwrap().to_owned();
+        wait_until("the build ends", BUILD_LIMIT, || {
+            let record = home.record(&id);
+            (record.0["buildComplete"] == true).then_some(record)
+        })
+    };
+    // The project's login is for the project's image.
+    let (code, message) = build(json!({})).context("PROVISIONING");
+    assert_eq!(code, "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE");
+    assert!(message.contains("give the project a registryCredential"), "{message}");
+    let record = build(json!({ "registryCredentialOverride": credential }));
+    assert_eq!(record.0["buildStatus"], "SUCCEEDED", "{record}");
+    let shown = api.call("batch_get_builds", json!({ "ids": [record.0["id"]] }))["builds"][0].clone();
+    assert_eq!(shown["environment"]["image"], image, "{shown}");
+    docker(&["rmi", &image]);
     home.assert_nothing_left();
 }

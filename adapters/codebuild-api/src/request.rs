@@ -45,10 +45,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("reportBuildBatchStatusOverride", "this service reports no build status to source providers"),
     ("buildStatusConfigOverride", "this service reports no build status to source providers"),
     ("certificateOverride", "this service fetches no certificates; put them into the image"),
-    (
-        "registryCredentialOverride",
-        "images are pulled with the logins of this machine's Docker configuration",
-    ),
     ("fleetOverride", "this service has no fleets"),
     ("hostKernelOverride", "builds run on this machine's kernel"),
 ];

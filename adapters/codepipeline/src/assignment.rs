@@ -137,7 +137,8 @@ impl Assignment {
 
     /// Goes on with a build that another process began.
     async fn resume(&self, id: String, build: String, handed_back: bool) -> Result<Next, PipelineError> {
-        let found = match Found::take_over(&self.tools.desk, &build).await {
+        let at_once = self.tools.registration.slots.into();
+        let found = match Found::take_over(&self.tools.desk, &build, at_once).await {
             Ok(Some(Found::Unbegun)) if !handed_back => {
                 return match self.insist(|| self.tools.api.details(&id)).await? {
                     Some(job) => self.build(&job).await,

@@ -41,16 +41,19 @@ impl Running {
         if !order.is_batch {
             return desk.supervisor.start(order.request).map(Self::build);
         }
-        let BatchHandle { id, stop, outcome, .. } =
-            desk.supervisor.open_batch(order.request, at_once, None)?;
+        desk.supervisor.open_batch(order.request, at_once, None).map(Self::batch)
+    }
+
+    fn batch(handle: BatchHandle) -> Self {
+        let BatchHandle { id, stop, outcome, .. } = handle;
         let over = |done: Result<Result<BatchOutcome, EngineError>, JoinError>| {
             Some(Over::Batch(Box::new(done.ok()?.ok()?.batch)))
         };
-        Ok(Self {
+        Self {
             id: id.uuid().to_owned(),
             stop: Stop::Batch(stop),
             end: tokio::spawn(async move { over(outcome.await) }),
-        })
+        }
     }
 
     fn build(handle: BuildHandle) -> Self {
@@ -144,10 +147,19 @@ impl Over {
 }
 
 impl Found {
-    /// Takes over what a process before this one began. A batch lives in its process only, so that one is over.
-    pub(crate) async fn take_over(desk: &Desk, id: &str) -> Result<Option<Self>, EngineError> {
+    /// Takes over what a process before this one began; of a batch, so many builds at once go on.
+    pub(crate) async fn take_over(
+        desk: &Desk,
+        id: &str,
+        at_once: usize,
+    ) -> Result<Option<Self>, EngineError> {
         let Some(stored) = desk.journal.find(id)? else {
-            return Self::close_batch(desk, id).await;
+            return match desk.supervisor.resume_batch(id, at_once, &mut Vec::new()) {
+                Ok(handle) => Ok(Some(Self::Running(Running::batch(handle)))),
+                Err(EngineError::Complete(_)) => Ok(Over::find(desk, id)?.map(Self::Over)),
+                Err(EngineError::Unknown(_)) => Ok(None),
+                Err(error) => Err(error),
+            };
         };
         let has_run = stored.build.build_complete || stored.placement.is_some();
         match desk.supervisor.attach(id) {
@@ -159,21 +171,6 @@ impl Found {
             Err(EngineError::Complete(_)) => Ok(Over::find(desk, id)?.map(Self::Over)),
             Err(error) => Err(error),
         }
-    }
-
-    async fn close_batch(desk: &Desk, id: &str) -> Result<Option<Self>, EngineError> {
-        let Some(batch) = desk.journal.find_batch(id)? else { return Ok(None) };
-        if !batch.complete {
-            for build in desk.journal.builds_of_batch(&batch.arn)? {
-                // One that cannot be had is over.
-                if let Ok(handle) = desk.supervisor.attach(build.as_str()) {
-                    handle.control.stop();
-                    let _ended = handle.outcome.await;
-                }
-            }
-            desk.supervisor.close_batch(batch)?;
-        }
-        Ok(Over::find(desk, id)?.map(Self::Over))
     }
 }
 

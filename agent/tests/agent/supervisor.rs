@@ -161,15 +161,26 @@ impl Rig {
 
     /// Sends a request; returns its id.
     pub(crate) fn send(&mut self, verb: Verb) -> u64 {
+        let id = self.take_id();
+        self.send_as(id, verb);
+        id
+    }
+
+    /// The id of a request.
+    pub(crate) fn take_id(&mut self) -> u64 {
         self.next_request += 1;
-        let request = Request { id: self.next_request, verb };
+        self.next_request
+    }
+
+    /// Sends a request under this id.
+    pub(crate) fn send_as(&self, id: u64, verb: Verb) {
+        let request = Request { id, verb };
         let mut state = self.shared.state.lock().unwrap();
         if let Some(connection) = &mut state.connection {
             // A broken connection gets it again later.
             let _ = write_json(connection, Kind::Request, &request);
         }
         state.requests.push(request);
-        self.next_request
     }
 
     /// Sends every request once more.

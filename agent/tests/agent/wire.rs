@@ -50,6 +50,17 @@ fn repeated_requests_are_carried_out_once() {
 }
 
 #[test]
+fn a_request_may_come_after_one_with_a_higher_number() {
+    let mut rig = Rig::configured(|_| {});
+    let upcoming = rig.take_id();
+    rig.ask(Verb::Log(vec!["the later one".into()])).unwrap();
+    rig.send_as(upcoming, Verb::Log(vec!["the one before".into()]));
+    assert_eq!(rig.done(upcoming), Ok(Reply::Nothing));
+    assert!(rig.log().contains("the one before"), "{}", rig.log());
+    assert!(rig.finish().success());
+}
+
+#[test]
 fn secrets_never_cross_the_wire() {
     let secret = "s3cr3t/+Zz\"q'&x";
     let mut rig = Rig::start();

@@ -1,14 +1,16 @@
 //! How a batch begins: its record, and the tasks of its buildspec.
 
 use jiff::Timestamp;
-use runspan_buildspec::Batch;
+use runspan_buildspec::{Batch, Diagnostic, parse_bytes};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::resume::Member;
 use super::run::{Run, State};
-use super::{BatchPhaseType, BatchProgress, BuildBatch, BuildGroup, SUPERVISOR_LOST, Task, expand};
+use super::{BatchPhaseType, BatchProgress, BuildBatch, BuildGroup, Task, expand};
 use crate::build::{BuildId, LOCAL_ACCOUNT};
 use crate::lifecycle::Status;
+use crate::private::FileLock;
 use crate::reports::Report;
 use crate::request::BuildRequest;
 use crate::supervisor::{EngineError, Supervisor, batchspec, project_name};
@@ -34,6 +36,31 @@ pub struct BatchOutcome {
     pub reports: Vec<Report>,
 }
 
+/// A buildspec with a `batch`.
+#[derive(Clone, Debug)]
+pub struct Batchspec {
+    /// The whole of it.
+    pub text: String,
+    /// Its `batch`.
+    pub batch: Batch,
+}
+
+impl Batchspec {
+    /// Reads a buildspec of this name.
+    ///
+    /// # Errors
+    /// What is wrong with it, in CodeBuild's words.
+    pub fn read(bytes: &[u8], name: &str) -> Result<Self, String> {
+        let parsed = parse_bytes(bytes);
+        let Some(buildspec) = parsed.buildspec else {
+            let first = parsed.diagnostics.iter().find(|diagnostic| diagnostic.status().is_some());
+            return Err(first.map(Diagnostic::codebuild_message).unwrap_or_default());
+        };
+        let batch = buildspec.batch.ok_or_else(|| format!("{name} has no `batch`"))?;
+        Ok(Self { text: String::from_utf8_lossy(bytes).into_owned(), batch })
+    }
+}
+
 impl Supervisor {
     /// Starts a batch, at most `at_once` builds at a time.
     ///
@@ -42,34 +69,11 @@ impl Supervisor {
     pub fn start_batch(
         &self,
         request: BuildRequest,
-        batch: &Batch,
+        spec: Batchspec,
         at_once: usize,
     ) -> Result<BatchHandle, EngineError> {
-        let tasks = tasks(&request, batch)?;
-        let mut record = self.new_batch(&request)?;
-        // The buildspec was read before the batch was asked for.
-        for phase in
-            [BatchPhaseType::Submitted, BatchPhaseType::DownloadBatchspec, BatchPhaseType::InProgress]
-        {
-            record.advance(phase, Timestamp::now());
-        }
-        record.build_groups = tasks.iter().map(group).collect();
-        self.journal.save_batch(&record)?;
-        let (progress_sender, progress) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
-        let id = record.id.clone();
-        let run = Run {
-            supervisor: self.clone(),
-            request,
-            record,
-            states: tasks.iter().map(|_| State::Waiting).collect(),
-            tasks,
-            fast_fail: batch.fast_fail.unwrap_or_default(),
-            at_once: at_once.max(1),
-            progress: progress_sender,
-            reports: Vec::new(),
-        };
-        Ok(BatchHandle { id, progress, stop, outcome: tokio::spawn(run.run(stopped)) })
+        tasks(&request, &spec.batch).map_err(EngineError::Request)?;
+        Ok(self.new_batch(request, Vec::new())?.run(Some(spec), Vec::new(), at_once))
     }
 
     /// Starts a batch whose buildspec is still to be fetched; what succeeded in the one `after` is taken over.
@@ -82,73 +86,18 @@ impl Supervisor {
         at_once: usize,
         after: Option<&BuildBatch>,
     ) -> Result<BatchHandle, EngineError> {
-        let mut record = self.new_batch(&request)?;
-        for phase in [BatchPhaseType::Submitted, BatchPhaseType::DownloadBatchspec] {
-            record.advance(phase, Timestamp::now());
-        }
-        // Taken before there is a record, or whoever comes after a crash would find a batch that nobody has.
-        let lock = self.journal.home().try_lock_batch(record.id.uuid());
-        let lock = lock.map_err(|source| EngineError::State { build: record.id.to_string(), source })?;
-        self.journal.keep_batch_request(record.id.uuid(), &request)?;
-        self.journal.save_batch(&record)?;
-        let done: Vec<BuildGroup> = after.iter().flat_map(|batch| &batch.build_groups).cloned().collect();
-        let (progress_sender, progress) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
-        let (supervisor, id) = (self.clone(), record.id.clone());
-        let work = async move {
-            let _lock = lock;
-            let read = batchspec(request.clone(), &supervisor.ports).await;
-            let read = read.and_then(|batch| {
-                tasks(&request, &batch).map(|tasks| (batch, tasks)).map_err(|error| error.to_string())
-            });
-            let (batch, tasks) = match read {
-                Ok(read) => read,
-                Err(message) => {
-                    record.fail("YAML_FILE_ERROR", message);
-                    supervisor.journal.save_batch(&record)?;
-                    return Ok(BatchOutcome { batch: record, reports: Vec::new() });
-                }
-            };
-            record.advance(BatchPhaseType::InProgress, Timestamp::now());
-            record.build_groups = tasks.iter().map(|task| taken_over(group(task), &done)).collect();
-            supervisor.journal.save_batch(&record)?;
-            let states = record.build_groups.iter().map(|group| match group.current_build_summary {
-                Some(_) => State::Ended(Status::Succeeded),
-                None => State::Waiting,
-            });
-            let run = Run {
-                states: states.collect(),
-                supervisor,
-                request,
-                record,
-                tasks,
-                fast_fail: batch.fast_fail.unwrap_or_default(),
-                at_once,
-                progress: progress_sender,
-                reports: Vec::new(),
-            };
-            run.run(stopped).await
+        let has_succeeded = |group: &&BuildGroup| {
+            group.current_build_summary.as_ref().is_some_and(|made| made.build_status == Status::Succeeded)
         };
-        Ok(BatchHandle { id, progress, stop, outcome: tokio::spawn(work) })
+        let done = after.iter().flat_map(|batch| &batch.build_groups).filter(has_succeeded).cloned();
+        Ok(self.new_batch(request, done.collect())?.run(None, Vec::new(), at_once))
     }
 
-    /// Closes a batch that nobody has any more; its builds are others' to end.
-    ///
-    /// # Errors
-    /// When it cannot be written down.
-    pub fn close_batch(&self, mut batch: BuildBatch) -> Result<(), EngineError> {
-        let lock = self.journal.home().try_lock_batch(batch.id.uuid());
-        if let Ok(Some(_alone)) = lock {
-            batch.fail(SUPERVISOR_LOST, "The process that supervised the batch was killed.".to_owned());
-            self.journal.save_batch(&batch)?;
-        }
-        Ok(())
-    }
-
-    fn new_batch(&self, request: &BuildRequest) -> Result<BuildBatch, EngineError> {
-        let project = project_name(request);
+    /// Writes a new batch down; builds of these groups are not built again.
+    fn new_batch(&self, request: BuildRequest, done: Vec<BuildGroup>) -> Result<Held, EngineError> {
+        let project = project_name(&request);
         let id = BuildId::new(&project);
-        Ok(BuildBatch {
+        let mut record = BuildBatch {
             arn: format!("arn:aws:codebuild:{}:{LOCAL_ACCOUNT}:build-batch/{id}", self.region),
             build_batch_number: self.journal.next_number(&project, "batch")?,
             project_name: project,
@@ -157,33 +106,93 @@ impl Supervisor {
             build_batch_status: Status::InProgress,
             phases: Vec::new(),
             complete: false,
-            build_groups: Vec::new(),
+            build_groups: done,
             artifacts: None,
             secondary_artifacts: Vec::new(),
             reports: Vec::new(),
             id,
-        })
+        };
+        for phase in [BatchPhaseType::Submitted, BatchPhaseType::DownloadBatchspec] {
+            record.advance(phase, Timestamp::now());
+        }
+        // Taken before there is a record, or whoever comes after a crash would find a batch that nobody has.
+        let lock = self.take_batch(&record.id)?;
+        self.journal.keep_batch_request(record.id.uuid(), &request)?;
+        self.journal.save_batch(&record)?;
+        Ok(Held { supervisor: self.clone(), request, record, lock })
+    }
+
+    /// The batch's lock.
+    pub(super) fn take_batch(&self, id: &BuildId) -> Result<FileLock, EngineError> {
+        let lock = self.journal.home().try_lock_batch(id.uuid());
+        lock.map_err(|source| EngineError::State { build: id.to_string(), source })?
+            .ok_or_else(|| EngineError::Supervised(id.to_string()))
     }
 }
 
-fn tasks(request: &BuildRequest, batch: &Batch) -> Result<Vec<Task>, EngineError> {
+/// A batch that this process has.
+pub(super) struct Held {
+    pub(super) supervisor: Supervisor,
+    pub(super) request: BuildRequest,
+    pub(super) record: BuildBatch,
+    pub(super) lock: FileLock,
+}
+
+impl Held {
+    /// Runs it to its end. `members` are builds that it has already; a buildspec that is not known is fetched.
+    pub(super) fn run(self, spec: Option<Batchspec>, members: Vec<Member>, at_once: usize) -> BatchHandle {
+        let (progress_sender, progress) = mpsc::unbounded_channel();
+        let (stop, stopped) = watch::channel(false);
+        let id = self.record.id.clone();
+        let Self { supervisor, request, mut record, lock } = self;
+        let work = async move {
+            let _lock = lock;
+            let spec = match spec {
+                Some(spec) => Ok(spec),
+                None => batchspec(request.clone(), &supervisor.ports).await,
+            };
+            let read = spec.and_then(|spec| Ok((tasks(&request, &spec.batch)?, spec)));
+            let (tasks, spec) = match read {
+                Ok(read) => read,
+                Err(message) => {
+                    record.fail("YAML_FILE_ERROR", message);
+                    supervisor.journal.save_batch(&record)?;
+                    return Ok(BatchOutcome { batch: record, reports: Vec::new() });
+                }
+            };
+            supervisor.journal.keep_batch_buildspec(record.id.uuid(), &spec.text)?;
+            record.advance(BatchPhaseType::InProgress, Timestamp::now());
+            record.build_groups = tasks.iter().map(|task| group(task, &record.build_groups)).collect();
+            supervisor.journal.save_batch(&record)?;
+            let run = Run {
+                states: record.build_groups.iter().map(State::of).collect(),
+                supervisor,
+                request,
+                record,
+                tasks,
+                fast_fail: spec.batch.fast_fail.unwrap_or_default(),
+                at_once: at_once.max(1),
+                progress: progress_sender,
+                reports: Vec::new(),
+            };
+            run.run(members, stopped).await
+        };
+        BatchHandle { id, progress, stop, outcome: tokio::spawn(work) }
+    }
+}
+
+fn tasks(request: &BuildRequest, batch: &Batch) -> Result<Vec<Task>, String> {
     let config = request.project.build_batch_config.clone().unwrap_or_default();
-    expand(batch, &config.restrictions).map_err(EngineError::Request)
+    expand(batch, &config.restrictions)
 }
 
-/// A group with the build of an earlier batch that succeeded.
-fn taken_over(group: BuildGroup, done: &[BuildGroup]) -> BuildGroup {
-    let earlier = done.iter().find(|earlier| earlier.identifier == group.identifier);
-    let summary = earlier.and_then(|earlier| earlier.current_build_summary.clone());
-    let succeeded = summary.filter(|summary| summary.build_status == Status::Succeeded);
-    BuildGroup { current_build_summary: succeeded, ..group }
-}
-
-fn group(task: &Task) -> BuildGroup {
+/// The group of a task, with its build if one of these groups has it.
+fn group(task: &Task, known: &[BuildGroup]) -> BuildGroup {
+    let known = known.iter().find(|group| group.identifier == task.identifier);
     BuildGroup {
         identifier: task.identifier.clone(),
         depends_on: task.depends_on.clone(),
         ignore_failure: task.ignore_failure,
-        current_build_summary: None,
+        current_build_summary: known.and_then(|group| group.current_build_summary.clone()),
     }
 }

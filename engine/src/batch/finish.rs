@@ -45,10 +45,11 @@ impl Run {
         self.record.advance(phase, Timestamp::now());
         self.record.end_time = Some(Timestamp::now());
         self.record.complete = true;
-        self.forget_copies()?;
         let reports = self.merged_reports();
         self.record.reports = reports.iter().map(Report::to_json).collect();
         self.supervisor.journal.save_batch(&self.record)?;
+        // Only now: who goes on with a batch that is not complete combines them again.
+        self.forget_copies()?;
         Ok(BatchOutcome { batch: self.record, reports })
     }
 

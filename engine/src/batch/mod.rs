@@ -4,9 +4,10 @@ mod begin;
 mod combine;
 mod expand;
 mod finish;
+mod resume;
 mod run;
 
-pub use begin::*;
+pub use begin::{BatchHandle, BatchOutcome, Batchspec};
 pub use expand::*;
 pub use run::BatchProgress;
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::{BuildArtifacts, BuildId};
 use crate::lifecycle::{PhaseContext, Status};
 
-/// Why a batch failed whose process was killed.
+/// Why a build or a batch failed whose process was killed.
 pub const SUPERVISOR_LOST: &str = "SUPERVISOR_LOST";
 
 /// A batch, in the shape of CodeBuild's `BuildBatch`.
@@ -55,8 +56,11 @@ impl BuildBatch {
         self.complete = true;
     }
 
-    /// Ends the running phase and begins the next.
+    /// Ends the running phase and begins the next; one that it has been in stays as it is.
     fn advance(&mut self, next: BatchPhaseType, now: Timestamp) {
+        if self.phases.iter().any(|phase| phase.phase_type == next) {
+            return;
+        }
         if let Some(phase) = self.phases.last_mut() {
             let failed = matches!(next, BatchPhaseType::Failed | BatchPhaseType::Stopped);
             phase.phase_status = Some(if failed { self.build_batch_status } else { Status::Succeeded });

@@ -3,14 +3,15 @@
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::resume::{Member, is_unbegun};
 use super::{BatchOutcome, BuildBatch, BuildGroup, BuildSummary, Task};
-use crate::build::BuildId;
+use crate::build::{Build, BuildId};
 use crate::journal::Position;
 use crate::lifecycle::Status;
 use crate::project::{EnvironmentVariable, ProjectSource, SourceType};
 use crate::reports::Report;
 use crate::request::{BatchMember, BuildRequest, BuildspecChoice};
-use crate::supervisor::{Control, EngineError, Outcome, Supervisor};
+use crate::supervisor::{BuildHandle, Control, EngineError, Outcome, Supervisor, find_copies};
 
 /// What happens in a batch.
 #[derive(Debug)]
@@ -44,8 +45,16 @@ pub enum BatchProgress {
 pub(super) enum State {
     Waiting,
     Running(Control),
+    /// In another process.
+    Elsewhere(BuildId),
     Ended(Status),
     Skipped,
+}
+
+impl State {
+    pub(super) fn of(group: &BuildGroup) -> Self {
+        group.current_build_summary.as_ref().map_or(Self::Waiting, |made| Self::Ended(made.build_status))
+    }
 }
 
 pub(super) struct Run {
@@ -65,11 +74,18 @@ type Finished = (usize, Result<Outcome, EngineError>);
 impl Run {
     pub(super) async fn run(
         mut self,
+        members: Vec<Member>,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<BatchOutcome, EngineError> {
         let mut running: JoinSet<Finished> = JoinSet::new();
         let mut halted = false;
         let mut stop = false;
+        for member in members {
+            halted |= self.take_up(member, &mut running)? && self.fast_fail;
+        }
+        if halted {
+            self.stop_running();
+        }
         loop {
             if !halted {
                 self.start_ready(&mut running)?;
@@ -134,7 +150,7 @@ impl Run {
                 State::Ended(_) if self.tasks[other].ignore_failure => {}
                 State::Ended(_) => return Readiness::Never(format!("`{needed}` failed")),
                 State::Skipped => return Readiness::Never(format!("`{needed}` did not run")),
-                State::Waiting | State::Running(_) => waits = true,
+                State::Waiting | State::Running(_) | State::Elsewhere(_) => waits = true,
             }
         }
         if waits { Readiness::Waits } else { Readiness::Ready }
@@ -147,7 +163,19 @@ impl Run {
         running: &mut JoinSet<Finished>,
     ) -> Result<(), EngineError> {
         let handle = self.supervisor.start(request)?;
+        self.follow(index, handle, running)
+    }
+
+    fn follow(
+        &mut self,
+        index: usize,
+        handle: BuildHandle,
+        running: &mut JoinSet<Finished>,
+    ) -> Result<(), EngineError> {
         self.states[index] = State::Running(handle.control.clone());
+        if let Some(stored) = self.supervisor.journal.build(handle.id.as_str())? {
+            self.note(index, &stored.build)?;
+        }
         self.tell(BatchProgress::Started {
             identifier: self.tasks[index].identifier.clone(),
             id: handle.id.clone(),
@@ -160,15 +188,8 @@ impl Run {
         Ok(())
     }
 
-    /// Takes a finished build in, starts its next try if it has one. Returns whether its task failed the batch.
-    fn finish(
-        &mut self,
-        index: usize,
-        outcome: Outcome,
-        running: &mut JoinSet<Finished>,
-        halted: bool,
-    ) -> Result<bool, EngineError> {
-        let build = outcome.build;
+    /// Writes down how the build of a task stands.
+    fn note(&mut self, index: usize, build: &Build) -> Result<(), EngineError> {
         if let Some(group) = self.record.build_groups.get_mut(index) {
             group.current_build_summary = Some(BuildSummary {
                 arn: build.arn.clone(),
@@ -178,14 +199,46 @@ impl Run {
                 secondary_artifacts: build.secondary_artifacts.clone(),
             });
         }
-        if let Some(retry) = outcome.retry.filter(|_| !halted) {
-            self.start(index, *retry, running)?;
-            self.supervisor.journal.save_batch(&self.record)?;
+        Ok(self.supervisor.journal.save_batch(&self.record)?)
+    }
+
+    /// Goes on with a build of a process that died. Returns whether its task failed the batch.
+    fn take_up(&mut self, member: Member, running: &mut JoinSet<Finished>) -> Result<bool, EngineError> {
+        let Member { identifier, id, handle } = member;
+        let Some(index) = self.tasks.iter().position(|task| task.identifier == identifier) else {
+            return Ok(false);
+        };
+        match (handle, self.supervisor.ended(&id)?) {
+            (Some(handle), _) => self.follow(index, handle, running)?,
+            (None, Some(outcome)) => return self.finish(index, outcome, running, false),
+            (None, None) => {
+                let end = self.supervisor.clone().end_of(id.clone());
+                self.states[index] = State::Elsewhere(id);
+                running.spawn(async move { (index, end.await) });
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes a finished build in, starts its next try if it has one. Returns whether its task failed the batch.
+    fn finish(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        running: &mut JoinSet<Finished>,
+        halted: bool,
+    ) -> Result<bool, EngineError> {
+        let mut build = outcome.build;
+        find_copies(&self.supervisor.journal.home().build(build.id.uuid()), &mut build);
+        self.note(index, &build)?;
+        let unbegun = || is_unbegun(&build).then(|| self.member_request(&self.tasks[index]));
+        let retry = outcome.retry.map(|retry| *retry).or_else(unbegun);
+        if let Some(retry) = retry.filter(|_| !halted) {
+            self.start(index, retry, running)?;
             return Ok(false);
         }
         self.states[index] = State::Ended(build.build_status);
         self.reports.extend(outcome.reports);
-        self.supervisor.journal.save_batch(&self.record)?;
         self.tell(BatchProgress::Ended {
             identifier: self.tasks[index].identifier.clone(),
             status: build.build_status,
@@ -195,8 +248,13 @@ impl Run {
 
     fn stop_running(&self) {
         for state in &self.states {
-            if let State::Running(control) = state {
-                control.stop();
+            match state {
+                State::Running(control) => control.stop(),
+                // Its process looks for this file.
+                State::Elsewhere(id) => {
+                    drop(std::fs::write(self.supervisor.journal.home().build(id.uuid()).stop_file(), ""));
+                }
+                State::Waiting | State::Ended(_) | State::Skipped => {}
             }
         }
     }

@@ -192,7 +192,9 @@ impl Journal {
             let gone =
                 db.execute("DELETE FROM batches WHERE uuid = ?1 AND status <> 'IN_PROGRESS'", [uuid])?;
             if gone == 1 {
-                db.execute("DELETE FROM batch_requests WHERE uuid = ?1", [uuid])?;
+                for table in ["batch_requests", "batch_buildspecs"] {
+                    db.execute(&format!("DELETE FROM {table} WHERE uuid = ?1"), [uuid])?;
+                }
             }
             Ok(gone)
         })?;
@@ -206,7 +208,7 @@ impl Journal {
         }
     }
 
-    /// Keeps what a batch was asked for with, for another try.
+    /// Keeps what a batch was asked for with, for another try and for another process.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -231,6 +233,26 @@ impl Journal {
                 .map_err(|source| JournalError::Record { build: uuid.to_owned(), source })
         })
         .transpose()
+    }
+
+    /// Keeps the text of the buildspec that says which builds a batch has.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn keep_batch_buildspec(&self, uuid: &str, text: &str) -> Result<()> {
+        self.run(|db| db.execute("INSERT OR REPLACE INTO batch_buildspecs VALUES (?1, ?2)", [uuid, text]))?;
+        Ok(())
+    }
+
+    /// The text of a batch's buildspec, once it was read.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn batch_buildspec(&self, uuid: &str) -> Result<Option<String>> {
+        self.run(|db| {
+            let sql = "SELECT buildspec FROM batch_buildspecs WHERE uuid = ?1";
+            db.query_row(sql, [uuid], |row| row.get(0)).optional()
+        })
     }
 
     /// Where to read on from so many bytes of a build's log.

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::Journal;
 use super::database::{JournalError, Result, file};
+use crate::build::Build;
+use crate::reports::Report;
 
 /// Every report with whose it is. A batch keeps what is in its reports beside each; a build, in files.
 const ALL: &str = "
@@ -72,6 +74,12 @@ impl Journal {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(file(&path, error)),
         }
+    }
+
+    /// A build's reports, read again; one that cannot be read any more is left out.
+    pub(crate) fn kept_reports(&self, build: &Build) -> Vec<Report> {
+        let kept = |arn: &String| Report::from_json(&self.report_details(arn).ok()??);
+        build.report_arns.iter().filter_map(kept).collect()
     }
 
     /// Forgets reports of builds and batches that are over.

@@ -69,6 +69,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// All files together, and each by itself.
+    pub(super) fn of(summary: CodeCoverage, files: impl Iterator<Item = (String, CodeCoverage)>) -> Self {
+        Self { files: files.collect(), summary }
+    }
+
     /// Adds a file; of two entries for one path the better covered one counts.
     pub fn insert(&mut self, path: impl Into<String>, coverage: CodeCoverage) {
         let path = path.into();

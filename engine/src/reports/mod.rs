@@ -12,6 +12,7 @@ mod discover;
 mod error;
 mod jacoco;
 mod junit;
+mod kept;
 mod nunit;
 mod nunit3;
 mod report;

@@ -50,6 +50,10 @@ impl ReportGroup {
         Self::of(execution, &format!("{}-AutoDiscovered", format.name()))
     }
 
+    pub(super) fn of_arn(arn: &str) -> Self {
+        Self { arn: arn.to_owned() }
+    }
+
     /// The ARN.
     pub fn arn(&self) -> &str {
         &self.arn

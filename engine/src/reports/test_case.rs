@@ -80,6 +80,17 @@ pub struct TestResults {
 }
 
 impl TestResults {
+    /// Totals of all cases, by [`TestStatus::ALL`], and the cases that were kept.
+    pub(super) fn of(
+        counts: [u64; TestStatus::ALL.len()],
+        duration_in_nano_seconds: u64,
+        kept: impl Iterator<Item = TestCase>,
+    ) -> Self {
+        let mut results = Self { counts, duration_in_nano_seconds, ..Self::default() };
+        kept.for_each(|case| results.keep(case));
+        results
+    }
+
     /// Adds a case.
     pub fn push(&mut self, case: TestCase) {
         self.counts[case.status as usize] += 1;

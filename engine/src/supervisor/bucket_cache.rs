@@ -10,6 +10,7 @@ use runspan_buildspec::Cache;
 use super::caching::{Found, named};
 use super::driver::Driver;
 use super::session::{Interrupt, Session};
+use super::upload::Again;
 use crate::cache::{Hit, Store, copy_entry, open_file, versions, write_file};
 use crate::ports::{Encryption, Metadata, NewObject, ObjectError, ObjectStore, Place};
 use crate::project::{BucketOwnerAccess, CacheType};
@@ -163,7 +164,7 @@ impl Driver {
         let copies = cache.copies.clone();
         let write =
             move |from: &mut dyn ReceiveFile| write_file(&to, saved_as.as_deref(), from, copies.as_ref());
-        let (files, mut written) = match self.collect(session, collect, write).await {
+        let (files, mut written) = match self.collect(session, collect, Again::UnlessFollowed, write).await {
             Ok((Collected { unchanged: true, .. }, None)) => {
                 return Ok(Some(UNCHANGED.into()));
             }

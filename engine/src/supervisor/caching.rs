@@ -11,6 +11,7 @@ use runspan_buildspec::{Cache, CacheAction};
 use super::EngineError;
 use super::driver::Driver;
 use super::session::{Interrupt, Session};
+use super::upload::Again;
 use crate::cache::{Directories, Hit, Put, Slot, Store, pull_request, versions};
 use crate::event::Event;
 use crate::executor::Mount;
@@ -205,7 +206,7 @@ impl Driver {
         let there = store.created_ms(&slot).filter(|_| key.is_none()).map(|saved| saved.to_string());
         collect.unless_unchanged = there.is_some() && there == self.restored;
         let put = move |from: &mut dyn ReceiveFile| store.put(&slot, saved_as.as_deref(), from);
-        let message = match self.collect(session, collect, put).await {
+        let message = match self.collect(session, collect, Again::UnlessFollowed, put).await {
             Ok((Collected { unchanged: true, .. }, None)) => "Cache is unchanged; nothing is saved".into(),
             Ok((collected, None)) if collected.files == 0 => {
                 "Cache not saved: nothing matches its paths".into()

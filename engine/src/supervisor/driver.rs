@@ -12,6 +12,7 @@ use super::prepare::{Prepared, prepare};
 use super::secrets::FetchedSecrets;
 use super::session::{Interrupt, Session};
 use super::{EngineError, Order, Outcome, Supervisor};
+use crate::batch::SUPERVISOR_LOST;
 use crate::build::{AutoRetry, Build};
 use crate::cache::Lease;
 use crate::environment::SourceDirs;
@@ -40,9 +41,9 @@ pub(super) struct Driver {
     pub(super) dirs: SourceDirs,
     orders: mpsc::UnboundedReceiver<Order>,
     poll: tokio::time::Interval,
-    next_request: u64,
-    /// The last request before the current phase.
-    phase_request: u64,
+    pub(super) next_request: u64,
+    /// The last request before the current phase, or before what of it was not done for good.
+    pub(super) phase_request: u64,
     life: Lifecycle,
     pub(super) reports: Vec<Report>,
     /// Cached directories that this build has for itself.
@@ -161,6 +162,9 @@ impl Driver {
             return self.queued().await;
         }
         let (Some(text), Some(placement)) = (buildspec, placement) else {
+            let attempt = self.build.id.uuid().to_owned();
+            // What was being placed carries the label.
+            let _left_to_next_sweep = self.supervisor.executor.sweep(&move |other| other != attempt).await;
             return self.abandon().await;
         };
         let prepared = if self.life.current() <= PhaseType::DownloadSource {
@@ -169,6 +173,7 @@ impl Driver {
         } else {
             None
         };
+        self.reports = self.supervisor.journal.kept_reports(&self.build);
         let plan = match &prepared {
             Some(prepared) => prepared.plan.clone(),
             None => match super::prepare::plan_from(&text, &self.request, &self.build) {
@@ -186,7 +191,7 @@ impl Driver {
     /// Closes a build that nobody can go on with, with the reason in its record.
     pub(super) async fn abandon(mut self) -> Result<Outcome, EngineError> {
         let outcome = PhaseOutcome::fault(
-            "SUPERVISOR_LOST",
+            SUPERVISOR_LOST,
             "The process that supervised the build was killed; its container was removed.",
         );
         if self.life.current() != PhaseType::Completed {

@@ -40,7 +40,7 @@ use crate::sinks::Couriers;
 use crate::steps::{ActionSource, NoActions};
 
 use driver::Driver;
-pub(crate) use outgoing::{forget, object_link, objects};
+pub(crate) use outgoing::{find_copies, forget, object_link, objects};
 pub(crate) use prepare::batchspec;
 
 /// CodeBuild's default `timeoutInMinutes`.
@@ -63,13 +63,13 @@ pub enum EngineError {
         source: std::io::Error,
     },
     /// Another process supervises it.
-    #[error("build {0} is supervised by another process; follow it with `runspan builds logs --follow`")]
+    #[error("{0} is supervised by another process; follow builds with `runspan builds logs --follow`")]
     Supervised(String),
     /// There is no such build.
     #[error("there is no build `{0}`; `runspan builds list` shows those there are")]
     Unknown(String),
     /// It is over.
-    #[error("build {0} is complete already")]
+    #[error("{0} is complete already")]
     Complete(String),
     /// The task that ran the build died.
     #[error("the task that ran the build ended: {0}")]

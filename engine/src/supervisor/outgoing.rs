@@ -9,6 +9,8 @@ use walkdir::WalkDir;
 use super::driver::Driver;
 use super::session::Interrupt;
 use crate::artifacts::Stored;
+use crate::build::Build;
+use crate::home::BuildDir;
 use crate::journal::StoredDelivery;
 use crate::lifecycle::PhaseOutcome;
 use crate::plan::Bucket;
@@ -18,10 +20,7 @@ use crate::project::ArtifactPackaging;
 impl Driver {
     /// Where an artifact waits.
     pub(super) fn outgoing(&self, identifier: Option<&str>) -> PathBuf {
-        // No identifier of CodeBuild's is empty.
-        self.dir
-            .outgoing()
-            .join(identifier.map_or_else(|| "primary".into(), |name| format!("secondary-{name}")))
+        waits_in(&self.dir, identifier)
     }
 
     /// Takes a stored artifact into its bucket. A bucket that refuses it fails the phase; a store that does not answer
@@ -76,6 +75,25 @@ pub(crate) fn forget<'a>(objects: impl IntoIterator<Item = &'a NewObject>) {
     for object in objects {
         let _left = std::fs::remove_file(&object.file);
     }
+}
+
+/// Notes again where the artifacts of a batch's build also are on this machine, which no record says.
+pub(crate) fn find_copies(dir: &BuildDir, build: &mut Build) {
+    for made in build.artifacts.iter_mut().chain(&mut build.secondary_artifacts) {
+        if made.copy.is_none()
+            && let Some(place) = made.location.strip_prefix("arn:")
+        {
+            let key = place.split_once('/').map_or("", |(_, key)| key);
+            let path = waits_in(dir, made.artifact_identifier.as_deref()).join(key);
+            made.copy = path.exists().then(|| path.display().to_string());
+        }
+    }
+}
+
+/// Where an artifact waits.
+fn waits_in(dir: &BuildDir, identifier: Option<&str>) -> PathBuf {
+    // No identifier of CodeBuild's is empty.
+    dir.outgoing().join(identifier.map_or_else(|| "primary".into(), |name| format!("secondary-{name}")))
 }
 
 /// The files of a stored artifact as objects, with the metadata of CodeBuild's.

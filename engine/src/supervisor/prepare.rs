@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runspan_archive::Limits;
-use runspan_buildspec::{Batch, Buildspec, Diagnostic, parse_bytes, render};
+use runspan_buildspec::{Buildspec, Diagnostic, parse_bytes, render};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use tempfile::TempPath;
 
 use super::outside::{Downloaded, Outside};
+use crate::batch::Batchspec;
 use crate::build::Build;
 use crate::environment::SourceDirs;
 use crate::lifecycle::PhaseOutcome;
@@ -108,18 +109,13 @@ fn prepare_now(
     Ok(Prepared { text, plan, yaml_location, warnings, sources, origin_url, resolved_version })
 }
 
-/// Fetches the primary source and reads its buildspec's `batch`; the error is in words for the batch's record.
-pub(crate) async fn batchspec(request: BuildRequest, ports: &Ports) -> Result<Batch, String> {
+/// Fetches the primary source and reads its buildspec; the error is in words for the batch's record.
+pub(crate) async fn batchspec(request: BuildRequest, ports: &Ports) -> Result<Batchspec, String> {
     let outside = Outside::of(ports);
     let read = move || {
         let primary = fetch(&request, &request.source, request.source_version.as_deref(), &outside)?;
         let (bytes, name) = read_buildspec(&request, primary.path(), "", &outside)?;
-        let parsed = parse_bytes(&bytes);
-        let Some(buildspec) = parsed.buildspec else {
-            let first = parsed.diagnostics.iter().find(|diagnostic| diagnostic.status().is_some());
-            return Err(first.map(Diagnostic::codebuild_message).unwrap_or_default());
-        };
-        buildspec.batch.ok_or_else(|| format!("{name} has no `batch`"))
+        Batchspec::read(&bytes, &name)
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
 }

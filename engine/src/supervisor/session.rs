@@ -241,7 +241,12 @@ impl Session {
                 self.stop(driver, StopReason::Stopped);
                 Ok(())
             }
-            Incoming::Event(_) | Incoming::Done(..) => Ok(()),
+            // Of a request that a dead supervisor made; it may be made again.
+            Incoming::Done(id, result) => {
+                self.replies.insert(id, result);
+                Ok(())
+            }
+            Incoming::Event(_) => Ok(()),
         }
     }
 

@@ -6,7 +6,7 @@ use super::driver::Driver;
 use super::{EngineError, Supervisor, control};
 
 impl Supervisor {
-    /// Closes every build of this state directory whose supervisor is gone, and removes every container, network and
+    /// Closes every build and batch of this state directory whose supervisor is gone, and removes every container, network and
     /// mount that belongs to no running build. Returns one line for each thing done.
     ///
     /// # Errors
@@ -37,6 +37,11 @@ impl Supervisor {
                     driver.abandon().await?;
                     lines.push(format!("closed build {id}: its supervisor was killed"));
                 }
+            }
+        }
+        for batch in self.journal.unfinished_batches()? {
+            if self.close_batch(&batch.id)? {
+                lines.push(format!("closed batch {}: its supervisor was killed", batch.id));
             }
         }
         // Only what this state directory knows: another one's builds are not ours to judge.

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 use walkdir::WalkDir;
 
+use super::EngineError;
 use super::driver::Driver;
 use super::outgoing::object_link;
 use super::secrets::references;
@@ -27,6 +28,15 @@ use crate::reports::{self, Execution, Report, ReportGroup, summary};
 
 /// CodeBuild looks for reports no longer than this.
 const DISCOVER_SECONDS: u64 = 5;
+/// When files that a dead supervisor had from the agent are asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Always: the record would say what came of them.
+    Always,
+    /// Unless it asked for something else after them.
+    UnlessFollowed,
+}
+
 /// Bytes of a report that the agent masks at one time.
 const MASKED_AT_ONCE: usize = 1 << 20;
 /// A larger report file is not read.
@@ -55,6 +65,9 @@ impl Driver {
         session: &mut Session,
         artifact: &PlannedArtifact,
     ) -> Result<Result<(), PhaseOutcome>, Interrupt> {
+        if self.has_made(artifact) {
+            return Ok(Ok(()));
+        }
         let known = &self.request.project.secondary_artifacts;
         if let Some(identifier) = &artifact.identifier
             && !known.is_empty()
@@ -97,7 +110,7 @@ impl Driver {
         let store = move |from: &mut dyn ReceiveFile| {
             artifacts::store(from, stored_as, &place, &stored_as_key, Limits::default())
         };
-        let (collected, stored) = self.collect(session, collect, store).await?;
+        let (collected, stored) = self.collect(session, collect, Again::Always, store).await?;
         if collected.files == 0 {
             return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", "no matching artifact paths found")));
         }
@@ -107,8 +120,10 @@ impl Driver {
                 let message = format!("Failed to upload artifacts: {error}");
                 return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
             }
-            // A dead supervisor stored it, and its record says so.
-            None => return Ok(Ok(())),
+            None => {
+                let message = "Failed to upload artifacts: the agent's stream was cut";
+                return Ok(Err(PhaseOutcome::failed("CLIENT_ERROR", message)));
+            }
         };
         let mut made = BuildArtifacts {
             location: stored.path.display().to_string(),
@@ -137,8 +152,22 @@ impl Driver {
             None => self.build.artifacts = Some(made.clone()),
             Some(_) => self.build.secondary_artifacts.push(made.clone()),
         }
-        self.keep(&[Event::Artifact(made)])?;
+        self.keep_for_good(&[Event::Artifact(made)])?;
         Ok(Ok(()))
+    }
+
+    /// Whether a dead supervisor made this artifact.
+    fn has_made(&self, artifact: &PlannedArtifact) -> bool {
+        match &artifact.identifier {
+            None => self.build.artifacts.is_some(),
+            known => self.build.secondary_artifacts.iter().any(|made| made.artifact_identifier == *known),
+        }
+    }
+
+    /// Writes down the record with what it has just got, which nobody asks the agent for again.
+    fn keep_for_good(&mut self, events: &[Event]) -> Result<(), EngineError> {
+        self.phase_request = self.next_request;
+        self.keep(events)
     }
 
     /// Asks the agent for files and gives their stream to `receive`. There is no result of `receive` when nothing was
@@ -147,10 +176,11 @@ impl Driver {
         &mut self,
         session: &mut Session,
         mut collect: Collect,
+        again: Again,
         receive: impl FnOnce(&mut dyn ReceiveFile) -> T + Send + 'static,
     ) -> Result<(Collected, Option<T>), Interrupt> {
         let mut id = self.take_request_id();
-        let was_followed = session.was_followed(id);
+        let was_followed = again == Again::UnlessFollowed && session.was_followed(id);
         while !was_followed && session.forget(id) {
             // Answered, but the stream died with the supervisor that took it. What there was to say was said.
             id += 1;
@@ -187,6 +217,10 @@ impl Driver {
     }
 
     async fn make_reports(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Interrupt> {
+        if !self.build.report_arns.is_empty() {
+            // A dead supervisor made them.
+            return Ok(());
+        }
         let mut made = Vec::new();
         for planned in &plan.reports {
             made.extend(self.make_report(session, planned).await?);
@@ -217,7 +251,7 @@ impl Driver {
             events.push(Event::Report { report: head });
         }
         self.reports.extend(made);
-        Ok(self.keep(&events)?)
+        Ok(self.keep_for_good(&events)?)
     }
 
     async fn make_report(
@@ -244,7 +278,7 @@ impl Driver {
             Some(raw) => keep_files(from, &raw, |name, bytes| Some(reports::parse(format, name, bytes))),
             None => read_files(from, |name, bytes| Some(reports::parse(format, name, bytes))),
         };
-        let (collected, parsed) = self.collect(session, collect, parse).await?;
+        let (collected, parsed) = self.collect(session, collect, Again::Always, parse).await?;
         if collected.files == 0 {
             self.say(session, [format!("No matching report paths found for {named}")]);
         }
@@ -294,7 +328,7 @@ impl Driver {
                 Some((format, reports::parse(format, name, bytes)))
             })
         };
-        let (_, found) = self.collect(session, collect, parse).await?;
+        let (_, found) = self.collect(session, collect, Again::Always, parse).await?;
         let found: Vec<_> = found.unwrap_or_default();
         let execution = self.execution();
         let made: Vec<Report> = ReportFormat::ALL

@@ -8,12 +8,14 @@ mod stop;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use runspan_engine::batch::BuildBatch;
 use runspan_engine::journal::{Journal, Stored};
 
 use super::executor::Choice;
 use super::watch::{OutputArgs, Session};
 pub(super) use deliver::said;
 
+use super::run::resume_batch;
 use super::{Format, block_on};
 use crate::config::Config;
 use crate::exit_code::Exit;
@@ -34,7 +36,7 @@ pub(crate) enum BuildsCommand {
     Deliver(deliver::DeliverArgs),
     /// Run a build again, as it was asked for.
     Retry(Again),
-    /// Go on with a build whose supervising process died.
+    /// Go on with a build or a batch whose supervising process died.
     Attach(Again),
 }
 
@@ -81,9 +83,13 @@ async fn retry(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<
 }
 
 async fn attach(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<Exit, Failure> {
+    let name = &again.named.build;
+    let batch = if journal.find(name)?.is_some() { None } else { journal.find_batch(name)? };
     let session = Session::open(config, journal, Choice::Auto, again.output).await?;
-    let handle = session.supervisor.attach(&again.named.build)?;
-    let exit = session.to_the_end(handle).await;
+    let exit = match batch {
+        Some(batch) => resume_batch(&session, &batch).await,
+        None => session.to_the_end(session.supervisor.attach(name)?).await,
+    };
     session.drain().await;
     exit
 }
@@ -94,6 +100,11 @@ pub(super) fn find(journal: &Journal, name: &str) -> Result<Stored, Failure> {
         Failure::input(format!("there is no build `{name}`"))
             .help("`runspan builds list` shows those there are")
     })
+}
+
+/// Whether a batch runs with nobody to supervise it.
+pub(super) fn is_orphan_batch(journal: &Journal, batch: &BuildBatch) -> bool {
+    !batch.complete && journal.home().try_lock_batch(batch.id.uuid()).is_ok_and(|lock| lock.is_some())
 }
 
 /// Whether a build runs with nobody to supervise it.

@@ -11,7 +11,7 @@ use runspan_engine::lifecycle::BuildPhase;
 use runspan_engine::steps::{StepRecord, steps_of};
 use serde::Serialize;
 
-use super::{Format, find, is_orphan};
+use super::{Format, find, is_orphan, is_orphan_batch};
 use crate::console::{self, duration, table};
 use crate::exit_code::Exit;
 use crate::failure::Failure;
@@ -81,7 +81,8 @@ pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> 
         }
         (Err(unknown), format) => match (journal.find_batch(&args.build)?, format) {
             (Some(batch), Format::Human) => {
-                batch_for_people(&batch) + &waiting(&journal.deliveries(batch.id.uuid())?)
+                batch_for_people(&batch, is_orphan_batch(journal, &batch))
+                    + &waiting(&journal.deliveries(batch.id.uuid())?)
             }
             (Some(batch), Format::Json) => json(&batch)?,
             (None, _) => return Err(unknown),
@@ -235,7 +236,7 @@ fn row(phase: &BuildPhase) -> [String; 4] {
     ]
 }
 
-fn batch_for_people(batch: &BuildBatch) -> String {
+fn batch_for_people(batch: &BuildBatch, orphan: bool) -> String {
     let rows: Vec<_> = batch
         .build_groups
         .iter()
@@ -251,8 +252,16 @@ fn batch_for_people(batch: &BuildBatch) -> String {
             ]
         })
         .collect();
+    let orphan = match orphan {
+        false => String::new(),
+        true => format!(
+            "\nThe process that supervised this batch was killed. `runspan builds attach {}` goes on with it.\n\
+             The next `runspan run` ends it.\n",
+            batch.id
+        ),
+    };
     format!(
-        "batch      {}\nnumber     {}\nstatus     {}\nstarted    {}\ntook       {}\n\n{}",
+        "batch      {}\nnumber     {}\nstatus     {}\nstarted    {}\ntook       {}\n{orphan}\n{}",
         batch.id,
         batch.build_batch_number,
         batch.build_batch_status.name(),

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::thread::available_parallelism;
 
-use runspan_buildspec::{Batch, Severity, parse_bytes, render};
-use runspan_engine::batch::{BatchHandle, BatchOutcome, BatchProgress, BuildBatch};
+use runspan_buildspec::{Severity, parse_bytes, render};
+use runspan_engine::batch::{BatchHandle, BatchOutcome, BatchProgress, Batchspec, BuildBatch};
 use runspan_engine::journal::StoredEvent;
 use runspan_engine::lifecycle::Status;
 use runspan_engine::request::BuildRequest;
@@ -20,14 +20,30 @@ use crate::failure::Failure;
 
 /// Runs every build of the buildspec's `batch`.
 pub(super) async fn run(session: &Session, request: BuildRequest) -> Result<Exit, Failure> {
-    let batch = batch_of(&request)?;
-    let at_once = request
+    let spec = batchspec(&request)?;
+    let at_once = at_once(&request);
+    to_the_end(session, session.supervisor.start_batch(request, spec, at_once)?).await
+}
+
+/// Goes on with a batch whose process died.
+pub(in crate::cli) async fn resume(session: &Session, batch: &BuildBatch) -> Result<Exit, Failure> {
+    let request = session.journal.batch_request(batch.id.uuid())?;
+    let at_once = request.as_ref().map_or(1, at_once);
+    let handle = session.supervisor.resume_batch(batch.id.as_str(), at_once, &mut Vec::new())?;
+    to_the_end(session, handle).await
+}
+
+/// How many of its builds run at a time.
+fn at_once(request: &BuildRequest) -> usize {
+    request
         .project
         .concurrent_build_limit
         .and_then(|limit| usize::try_from(limit).ok())
         .or_else(|| available_parallelism().ok().map(Into::into))
-        .unwrap_or(1);
-    let handle = session.supervisor.start_batch(request, &batch, at_once)?;
+        .unwrap_or(1)
+}
+
+async fn to_the_end(session: &Session, handle: BatchHandle) -> Result<Exit, Failure> {
     let mut signals = Signals::new()?;
     let (outcome, interrupted) = follow(session, handle, &mut signals).await?;
     session.live.finish();
@@ -100,8 +116,8 @@ fn tell(
     None
 }
 
-/// The `batch` of the request's buildspec.
-fn batch_of(request: &BuildRequest) -> Result<Batch, Failure> {
+/// The request's buildspec, which has a `batch`.
+fn batchspec(request: &BuildRequest) -> Result<Batchspec, Failure> {
     let (name, bytes) = local_buildspec(request)
         .ok_or_else(|| {
             Failure::input("the buildspec of a batch must be on this machine before its source is fetched")
@@ -118,7 +134,8 @@ fn batch_of(request: &BuildRequest) -> Result<Batch, Failure> {
         }
         return Err(Failure::input(format!("{name} cannot be run as a batch: see above")));
     };
-    buildspec.batch.ok_or_else(|| Failure::input(format!("{name} has no `batch`")))
+    let batch = buildspec.batch.ok_or_else(|| Failure::input(format!("{name} has no `batch`")))?;
+    Ok(Batchspec { text: String::from_utf8_lossy(&bytes).into_owned(), batch })
 }
 
 fn conclude(output: OutputArgs, batch: &BuildBatch) {

@@ -8,6 +8,7 @@ mod request;
 mod source;
 
 pub(super) use args::RunArgs;
+pub(super) use batch::resume as resume_batch;
 
 use runspan_buildspec::parse_bytes;
 use runspan_engine::request::BuildRequest;

@@ -3,7 +3,8 @@
 Prints its port, and ends when its standard input does. Beside AWS's APIs it answers
 
     POST /_boto3   {"service", "operation", "parameters", "region"} what boto3 says, bytes as text, unpacked, long ones as their sum;
-                                                             a body of {"zip": {NAME: TEXT}} goes and comes as such a file
+                                                             a body of {"zip": {NAME: TEXT}} goes and comes as such a file;
+                                                             "endpoint", "key" and "secret" ask another server
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
                                                              | "hold" | "throttle" | "expired" | "clock" | "short" | 503}
@@ -111,10 +112,10 @@ def refusal(service, code, message):
 
 
 @functools.cache
-def client(service, region, port):
+def client(service, region, endpoint, key, secret):
     return boto3.client(
-        service, region_name=region, endpoint_url=f"http://127.0.0.1:{port}",
-        aws_access_key_id="reader", aws_secret_access_key="reader",
+        service, region_name=region, endpoint_url=endpoint,
+        aws_access_key_id=key, aws_secret_access_key=secret,
     )
 
 
@@ -126,7 +127,11 @@ def boto3_answer(order, port):
             for name, text in parameters["Body"]["zip"].items():
                 archive.writestr(name, text)
         parameters["Body"] = packed.getvalue()
-    answer = getattr(client(order["service"], order["region"], port), order["operation"])(**parameters)
+    endpoint = order.get("endpoint", f"http://127.0.0.1:{port}")
+    of_service = client(
+        order["service"], order.get("region", "us-east-1"), endpoint, order.get("key", "reader"), order.get("secret", "reader"),
+    )
+    answer = getattr(of_service, order["operation"])(**parameters)
 
     def plain(value):
         if hasattr(value, "read"):

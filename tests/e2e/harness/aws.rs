@@ -88,10 +88,17 @@ impl Aws {
     /// The same in some region.
     #[track_caller]
     pub(crate) fn boto3_in(&self, region: &str, service: &str, operation: &str, parameters: Value) -> Value {
-        let order =
-            json!({ "service": service, "operation": operation, "parameters": parameters, "region": region });
+        self.boto3_of(json!({ "service": service, "region": region }), operation, parameters)
+    }
+
+    /// The same of another server, where `client` has its `endpoint`, a `key` and its `secret`.
+    #[track_caller]
+    pub(crate) fn boto3_of(&self, client: Value, operation: &str, parameters: Value) -> Value {
+        let mut order = client;
+        order["operation"] = operation.into();
+        order["parameters"] = parameters;
         let (status, answer) = self.post("/_boto3", &order);
-        assert_eq!(status, 200, "{service} {operation}: {answer}");
+        assert_eq!(status, 200, "{order}: {answer}");
         answer
     }
 

@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use tempfile::TempDir;
 
-use crate::harness::{BUSYBOX, COMMAND_LIMIT, wait_until};
+use crate::harness::{BUSYBOX, COMMAND_LIMIT, free_address, wait_until};
 
 pub(super) const USER: &str = "builder";
 pub(super) const PASSWORD: &str = "pass:with/everything";
@@ -45,7 +46,7 @@ impl Registry {
         }
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let hash = HASHES.iter().find(|(of, _)| *of == password).unwrap().1;
         fs::write(path("users"), format!("{user}:{hash}\n")).unwrap();
         let mut config = format!(
@@ -102,6 +103,19 @@ impl Registry {
         });
         format!("http://{address}")
     }
+
+    /// An address of the engine at which this registry goes by that name, too; everything else is the engine's own.
+    pub(super) fn engine(&self, name: &'static str) -> String {
+        let socket = self.dir.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let address = self.address;
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || rename(client, name, &address.to_string()));
+            }
+        });
+        format!("unix://{}", socket.display())
+    }
 }
 
 impl Drop for Registry {
@@ -133,14 +147,20 @@ fn certify(name: &str, key: &str, certificate: &str) {
     assert!(made.status.success() && Path::new(key).exists(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-/// Answers `CONNECT`, then carries bytes both ways.
-fn connect(mut client: TcpStream, target: SocketAddr) -> io::Result<()> {
+/// Reads what comes before the body of a request.
+fn head(client: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         client.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
+    Ok(head)
+}
+
+/// Answers `CONNECT`, then carries bytes both ways.
+fn connect(mut client: TcpStream, target: SocketAddr) -> io::Result<()> {
+    head(&mut client)?;
     let server = TcpStream::connect(target)?;
     client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
@@ -149,5 +169,23 @@ fn connect(mut client: TcpStream, target: SocketAddr) -> io::Result<()> {
         let _gone = to.shutdown(Shutdown::Write);
     });
     let _gone = io::copy(&mut &server, &mut client);
+    client.shutdown(Shutdown::Both)
+}
+
+/// Passes one request on to the engine, about images at this address instead of those of this name.
+fn rename(mut client: UnixStream, name: &str, address: &str) -> io::Result<()> {
+    let head = String::from_utf8_lossy(&head(&mut client)?).into_owned();
+    let length = |line: &str| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok();
+    let mut body = vec![0; head.lines().find_map(length).unwrap_or(0)];
+    client.read_exact(&mut body)?;
+    let body = String::from_utf8_lossy(&body).replace(name, address);
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let engine = UnixStream::connect(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock"))?;
+    for line in head.lines().filter(|line| !line.is_empty() && length(line).is_none()) {
+        write!(&engine, "{}\r\n", line.replace(name, &address.replace(':', "%3A")))?;
+    }
+    // One request a connection, or the next ones would pass as they are.
+    write!(&engine, "content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())?;
+    let _gone = io::copy(&mut &engine, &mut client);
     client.shutdown(Shutdown::Both)
 }

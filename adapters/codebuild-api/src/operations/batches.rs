@@ -26,7 +26,10 @@ impl Api {
         if !batch.complete {
             return Err(ApiError::invalid(format!("Build batch {} is in progress", batch.id)));
         }
-        let mut request = self.journal.batch_request(batch.id.uuid())?.ok_or_else(|| {
+        // Others may have more than this service grants.
+        let request = self.journal.batch_request(batch.id.uuid())?;
+        let request = request.filter(|request| request.initiator.starts_with(INITIATOR));
+        let mut request = request.ok_or_else(|| {
             ApiError::invalid(format!("Build batch {} was not begun by this service", batch.id))
         })?;
         request.initiator = format!("{INITIATOR}{caller}");

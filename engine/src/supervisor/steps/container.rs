@@ -17,6 +17,7 @@ use super::{Frame, Steps, Stop};
 use crate::executor::{RootFs, Tuning};
 use crate::steps::{Asked, ContainerRun, DockerAction, Post, PostWork, words};
 use crate::supervisor::companions::Companion;
+use crate::supervisor::upload::Again;
 
 impl Steps<'_> {
     /// `uses: docker://image`.
@@ -267,7 +268,8 @@ impl Steps<'_> {
         let file = context.clone();
         let receive =
             move |from: &mut dyn ReceiveFile| -> io::Result<u64> { io::copy(from, &mut File::create(file)?) };
-        let (_, received) = self.driver.collect(self.session, collect, receive).await?;
+        let (_, received) =
+            self.driver.collect(self.session, collect, Again::UnlessFollowed, receive).await?;
         if let Some(Err(error)) = received {
             return Err(Stop::Fault(format!("the files of {path} could not be had: {error}")));
         }
