@@ -39,25 +39,29 @@ impl BlobReader {
     /// [`CarryError`]; a blob that ends before is one of the line.
     pub fn receive_file(&mut self, file: &File, bytes: u64) -> Result<(), CarryError> {
         let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
-        if !is_pipe && self.pipe.is_none() {
-            // None where the system has none left.
-            self.pipe = pipe().ok();
-        }
+        // One whose bytes a file did not take is not used again. None where the system has none left.
+        let pipe = if is_pipe { None } else { self.pipe.take().or_else(|| pipe().ok()) };
         let mut left = bytes;
         while left > 0 {
             if self.frame().map_err(CarryError::Line)? == 0 {
                 return Err(CarryError::Line(io::ErrorKind::UnexpectedEof.into()));
             }
             let most = self.left.min(usize::try_from(left).unwrap_or(usize::MAX));
-            let moved = match &self.pipe {
+            let moved = match &pipe {
                 _ if !self.from.buffer().is_empty() => self.copy_into(file, most)?,
-                _ if is_pipe => splice_into(file, self.from.get_ref(), most)?,
-                Some(pipe) => splice_past(file, self.from.get_ref(), pipe, most)?,
+                _ if is_pipe => self.splice_into(file, most)?,
+                Some((reader, writer)) => {
+                    let moved = self.splice_into(writer, most)?;
+                    // By `splice`, too, where the file system has it.
+                    let carried = io::copy(&mut reader.take(moved as u64), &mut &*file);
+                    carried.map_err(CarryError::File)?;
+                    moved
+                }
                 None => self.copy_into(file, most)?,
             };
-            self.left -= moved;
             left -= moved as u64;
         }
+        self.pipe = pipe;
         Ok(())
     }
 
@@ -92,7 +96,24 @@ impl BlobReader {
         file.write_all(ahead).map_err(CarryError::File)?;
         let length = ahead.len();
         self.from.consume(length);
+        self.left -= length;
         Ok(length)
+    }
+
+    /// Moves some bytes into a pipe.
+    fn splice_into(&mut self, pipe: impl AsFd, most: usize) -> Result<usize, CarryError> {
+        loop {
+            match splice(self.from.get_ref(), None, &pipe, None, most, SpliceFlags::empty()) {
+                Ok(0) => return Err(CarryError::Line(io::ErrorKind::UnexpectedEof.into())),
+                Ok(moved) => {
+                    self.left -= moved;
+                    return Ok(moved);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::PIPE) => return Err(CarryError::File(Errno::PIPE.into())),
+                Err(error) => return Err(CarryError::Line(error.into())),
+            }
+        }
     }
 }
 
@@ -101,32 +122,6 @@ fn pipe() -> io::Result<Pipe> {
     // Else it is smaller.
     let _size = fcntl_setpipe_size(&pipe.1, PIPE);
     Ok(pipe)
-}
-
-/// Moves some bytes into a pipe.
-fn splice_into(pipe: impl AsFd, stream: &UnixStream, most: usize) -> Result<usize, CarryError> {
-    loop {
-        match splice(stream, None, &pipe, None, most, SpliceFlags::empty()) {
-            Ok(0) => return Err(CarryError::Line(io::ErrorKind::UnexpectedEof.into())),
-            Ok(moved) => return Ok(moved),
-            Err(Errno::INTR) => {}
-            Err(Errno::PIPE) => return Err(CarryError::File(Errno::PIPE.into())),
-            Err(error) => return Err(CarryError::Line(error.into())),
-        }
-    }
-}
-
-/// Moves some bytes into a file, by way of a pipe.
-fn splice_past(
-    file: &File,
-    stream: &UnixStream,
-    (reader, writer): &Pipe,
-    most: usize,
-) -> Result<usize, CarryError> {
-    let moved = splice_into(writer, stream, most)?;
-    // By `splice`, too, where the file system has it.
-    io::copy(&mut reader.take(moved as u64), &mut &*file).map_err(CarryError::File)?;
-    Ok(moved)
 }
 
 impl Read for BlobReader {
@@ -209,9 +204,13 @@ mod tests {
     #[test]
     fn a_file_that_takes_nothing_is_no_fault_of_the_line() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        for length in [10, 100_000] {
-            let mut blob = blob(vec![text(length)], Some(End::Complete));
+        // By way of the buffer, and past it.
+        for (length, read) in [(10, 0), (100_000, 60_000)] {
+            let mut blob = blob(vec![text(read + length), text(7)], Some(End::Complete));
+            blob.read_exact(&mut vec![0; read]).unwrap();
             assert!(matches!(blob.receive_file(&full, length as u64), Err(CarryError::File(_))));
+            // What is left can be passed over.
+            assert!(io::copy(&mut blob, &mut io::sink()).unwrap() <= length as u64 + 7);
         }
     }
 }
