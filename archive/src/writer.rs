@@ -37,7 +37,7 @@ pub(crate) struct Writer {
 pub(crate) struct Stopped;
 
 impl Writer {
-    /// Starts it; `None` where there can be no thread and no pipe.
+    /// Starts it; `None` where there can be no thread or no pipe.
     pub(crate) fn start(dress: Dress) -> Option<Self> {
         let (orders, received) = sync_channel(AHEAD);
         let (used, spare) = channel();
@@ -108,5 +108,38 @@ impl Writer {
         self.thread.join().unwrap_or_else(|_| {
             Err(ArchiveError::Stream(std::io::Error::other("the thread that writes files died")))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Owner;
+
+    fn writer() -> Writer {
+        Writer::start(Dress { owner: Owner::Unpacker, mode_mask: 0o777, privileged: false }).unwrap()
+    }
+
+    #[test]
+    fn whoever_fills_the_pipe_of_a_file_that_takes_nothing_is_not_kept_waiting() {
+        let writer = writer();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        assert!(writer.begin(full, b"full").is_ok());
+        let Ok(mut pipe) = writer.piped(8 << 20) else { panic!("it has stopped early") };
+        let gone = pipe.write_all(&vec![0; 8 << 20]).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);
+        assert!(writer.end().unwrap_err().is_disk_full());
+    }
+
+    #[test]
+    fn a_pipe_that_is_not_filled_ends_with_whoever_was_to_fill_it() {
+        let writer = writer();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("short");
+        assert!(writer.begin(File::create(&path).unwrap(), b"short").is_ok());
+        let Ok(mut pipe) = writer.piped(100) else { panic!("it has stopped early") };
+        pipe.write_all(b"not a hundred").unwrap();
+        writer.end().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"not a hundred");
     }
 }

@@ -1,21 +1,21 @@
 //! Batches that a process left behind, before anything of them could run.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bare;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use runspan_engine::batch::{BatchOutcome, SUPERVISOR_LOST};
 use runspan_engine::journal::Journal;
 use runspan_engine::lifecycle::Status;
 use runspan_engine::project::{Project, ProjectSource, SourceType};
 use runspan_engine::request::{BuildRequest, BuildspecChoice};
-use runspan_engine::{
-    Check, Container, ContainerEnd, EngineError, Executor, ExecutorError, Home, Placement, Progress,
-    Supervisor,
-};
+use runspan_engine::{EngineError, Home, Supervisor};
 use tokio::runtime::Runtime;
+
+use bare::Bare;
 
 const CHAIN: &str = "
 version: 0.2
@@ -29,52 +29,6 @@ batch:
       depend-on: [one]
 phases: {}
 ";
-
-/// Has no container, now or ever.
-struct Bare {
-    waits: bool,
-}
-
-#[async_trait]
-impl Executor for Bare {
-    fn name(&self) -> &'static str {
-        "bare"
-    }
-
-    async fn place(
-        &self,
-        _: &Container,
-        _: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Placement, ExecutorError> {
-        if self.waits {
-            std::future::pending().await
-        }
-        Err(ExecutorError::Image { reason: "there is none".into() })
-    }
-
-    async fn observe(&self, _: &Placement) -> Result<ContainerEnd, ExecutorError> {
-        std::future::pending().await
-    }
-
-    async fn cancel(&self, _: &Placement) -> Result<(), ExecutorError> {
-        Ok(())
-    }
-
-    async fn collect(&self, _: &Placement) -> Result<(), ExecutorError> {
-        Ok(())
-    }
-
-    async fn sweep(
-        &self,
-        _: &(dyn for<'a> Fn(&'a str) -> bool + Send + Sync),
-    ) -> Result<Vec<String>, ExecutorError> {
-        Ok(Vec::new())
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        Vec::new()
-    }
-}
 
 /// A process, which ends without a word when it is dropped.
 struct Process {

@@ -1,58 +1,17 @@
 //! The queue before there is a container: how long builds wait in it, and how many.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bare;
+
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use runspan_engine::journal::Journal;
 use runspan_engine::lifecycle::{PhaseType, Status};
 use runspan_engine::project::{Project, ProjectSource, SourceType};
 use runspan_engine::request::{BuildRequest, BuildspecChoice};
-use runspan_engine::{
-    Check, Container, ContainerEnd, Dispatcher, Executor, ExecutorError, Home, Placement, Progress, Refusal,
-    Supervisor,
-};
+use runspan_engine::{Dispatcher, Home, Refusal, Supervisor};
 
-/// Never has a container ready.
-struct Slow;
-
-#[async_trait]
-impl Executor for Slow {
-    fn name(&self) -> &'static str {
-        "slow"
-    }
-
-    async fn place(
-        &self,
-        _: &Container,
-        _: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Placement, ExecutorError> {
-        std::future::pending().await
-    }
-
-    async fn observe(&self, _: &Placement) -> Result<ContainerEnd, ExecutorError> {
-        std::future::pending().await
-    }
-
-    async fn cancel(&self, _: &Placement) -> Result<(), ExecutorError> {
-        Ok(())
-    }
-
-    async fn collect(&self, _: &Placement) -> Result<(), ExecutorError> {
-        Ok(())
-    }
-
-    async fn sweep(
-        &self,
-        _: &(dyn for<'a> Fn(&'a str) -> bool + Send + Sync),
-    ) -> Result<Vec<String>, ExecutorError> {
-        Ok(Vec::new())
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        Vec::new()
-    }
-}
+use bare::Bare;
 
 struct Bench {
     home: tempfile::TempDir,
@@ -65,7 +24,8 @@ impl Bench {
         let home = tempfile::tempdir().unwrap();
         let journal = Arc::new(Journal::open(&Home::open(home.path()).unwrap()).unwrap());
         let agent = home.path().join("agent");
-        let supervisor = Supervisor::new(Arc::clone(&journal), Arc::new(Slow), agent, "us-east-1".into());
+        let supervisor =
+            Supervisor::new(Arc::clone(&journal), Arc::new(Bare { waits: true }), agent, "us-east-1".into());
         Self { home, journal, supervisor }
     }
 
