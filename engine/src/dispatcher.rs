@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::batch::{BatchHandle, BuildBatch};
 use crate::build::BuildId;
+use crate::home::StopOrder;
 use crate::journal::{Journal, Stored};
 use crate::request::BuildRequest;
 use crate::supervisor::{BuildHandle, Control, EngineError, Supervisor};
@@ -128,14 +129,29 @@ impl Dispatcher {
         Ok(adopted)
     }
 
-    /// Stops a build or a batch, whichever process supervises it; one that is over stays as it is.
-    pub fn stop(&self, id: &BuildId) {
-        match self.running.borrow().get(id.uuid()) {
-            Some(Running::Build(control)) => control.stop(),
-            Some(Running::Batch(stop)) => drop(stop.send(true)),
-            // A batch of another process has no such directory, and nobody who looks.
-            None => drop(std::fs::write(self.journal().home().build(id.uuid()).stop_file(), "")),
+    /// Stops a build, whichever process supervises it now or after that one's death.
+    ///
+    /// # Errors
+    /// When the order cannot be written down.
+    pub fn stop(&self, id: &BuildId) -> Result<(), EngineError> {
+        order(id, &self.journal().home().build(id.uuid()).stop_order())?;
+        // At once, if it is this process.
+        if let Some(Running::Build(control)) = self.running.borrow().get(id.uuid()) {
+            control.stop();
         }
+        Ok(())
+    }
+
+    /// As [`Self::stop`], a batch.
+    ///
+    /// # Errors
+    /// When the order cannot be written down.
+    pub fn stop_batch(&self, id: &BuildId) -> Result<(), EngineError> {
+        order(id, &self.journal().home().batch_stop_order(id.uuid()))?;
+        if let Some(Running::Batch(stop)) = self.running.borrow().get(id.uuid()) {
+            let _ended = stop.send(true);
+        }
+        Ok(())
     }
 
     /// Begins no more.
@@ -206,4 +222,8 @@ impl Dispatcher {
         let open = self.gate();
         if *open { Ok(open) } else { Err(Refusal::Ending) }
     }
+}
+
+fn order(id: &BuildId, order: &StopOrder) -> Result<(), EngineError> {
+    order.give().map_err(|source| EngineError::State { build: id.to_string(), source })
 }

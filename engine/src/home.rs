@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::private::{self, FileLock};
 
@@ -65,14 +66,19 @@ impl Home {
         FileLock::attempt(&root.join("lock"))
     }
 
+    /// As [`BuildDir::stop_order`], of a batch.
+    pub fn batch_stop_order(&self, uuid: &str) -> StopOrder {
+        StopOrder { file: self.batch(uuid).join("stop") }
+    }
+
     /// As [`BuildDir::try_delivery_lock`], of a batch.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn try_batch_delivery_lock(&self, uuid: &str) -> io::Result<Option<FileLock>> {
-        let directory = self.root.join("batches").join(uuid);
-        private::directory(&directory)?;
-        FileLock::attempt(&directory.join("delivery.lock"))
+        let root = self.batch(uuid);
+        private::directory(&root)?;
+        FileLock::attempt(&root.join("delivery.lock"))
     }
 
     /// Puts the agent's binary where executors can mount it, once for each version of it; `version` tells them apart.
@@ -143,9 +149,9 @@ impl BuildDir {
         self.root.join("lock")
     }
 
-    /// Made by another process that wants the build to stop.
-    pub fn stop_file(&self) -> PathBuf {
-        self.root.join("stop")
+    /// The order that whoever supervises the build looks for.
+    pub fn stop_order(&self) -> StopOrder {
+        StopOrder { file: self.root.join("stop") }
     }
 
     /// Files that are on their way to an object store.
@@ -177,5 +183,42 @@ impl BuildDir {
     /// Those of the file system.
     pub fn try_delivery_lock(&self) -> io::Result<Option<FileLock>> {
         FileLock::attempt(&self.root.join("delivery.lock"))
+    }
+}
+
+/// An order to stop a build or a batch, from any process to whichever supervises it. It stands until the end, so that
+/// whoever takes the place of one that dies obeys it too.
+#[derive(Clone, Debug)]
+pub struct StopOrder {
+    file: PathBuf,
+}
+
+impl StopOrder {
+    /// Between two looks for one.
+    pub(crate) const POLL: Duration = Duration::from_millis(200);
+
+    /// Gives it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn give(&self) -> io::Result<()> {
+        fs::write(&self.file, "")
+    }
+
+    /// Takes it back, once there is nothing left to stop.
+    pub fn withdraw(&self) {
+        // Mostly there is none.
+        let _none = fs::remove_file(&self.file);
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.file.exists()
+    }
+
+    /// Waits for it.
+    pub(crate) async fn given(&self) {
+        while !self.is_given() {
+            tokio::time::sleep(Self::POLL).await;
+        }
     }
 }

@@ -63,7 +63,7 @@ async fn only_so_many_builds_wait() {
     let dispatcher = Dispatcher::new(&bench.supervisor, 1);
     let ids: Vec<_> = (0..6).map(|_| dispatcher.start(bench.request()).unwrap()).collect();
     assert!(matches!(dispatcher.start(bench.request()), Err(Refusal::QueueFull(5))));
-    dispatcher.stop(&ids[5]);
+    dispatcher.stop(&ids[5]).unwrap();
     let mut limited = bench.request();
     limited.project.concurrent_build_limit = Some(2);
     assert!(matches!(dispatcher.start(limited), Err(Refusal::ProjectLimit(2))));

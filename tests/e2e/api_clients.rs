@@ -106,6 +106,8 @@ fn the_aws_command_line_makes_a_project_and_builds_it() {
         "{}",
         String::from_utf8_lossy(&run.stderr)
     );
+    let newest = bench.call("list_builds", json!({}))["ids"][0].clone();
+    bench.refused("retry_build", json!({ "id": newest }), "InvalidInputException", "runspan builds retry");
 }
 
 #[test]

@@ -116,7 +116,37 @@ fn batch_of(home: &Home, build: &str) -> String {
 }
 
 #[test]
-fn a_batch_of_a_killed_run_is_gone_on_with_by_hand_or_closed() {
+fn a_batch_is_stopped_by_name_whether_its_process_lives_or_not() {
+    let Some(home) = home() else { return };
+    let source = home.source("app", [("buildspec.yml", CHAIN)]);
+    for lives in [true, false] {
+        let old = home.builds();
+        let running = home.run(&source, BUSYBOX).start();
+        let slow = wait_until("the slow build says something", BUILD_LIMIT, || {
+            let new = home.builds().into_iter().filter(|build| !old.contains(build));
+            new.into_iter().find(|build| home.log(build).contains("slow says 1"))
+        });
+        let batch = batch_of(&home, &slow);
+        let supervised = if lives {
+            Some(running)
+        } else {
+            running.kill();
+            None
+        };
+        home.runspan(["builds", "stop", &batch]).finish().exited(0).printed(&["STOPPED"]);
+        if let Some(running) = supervised {
+            running.finish().exited(130);
+        }
+        assert_eq!(home.record(&slow).status(), "STOPPED");
+        let begun = home.builds().len() - old.len();
+        assert_eq!(begun, 2, "what waited for it is not begun");
+        home.runspan(["builds", "stop", &batch]).finish().exited(0).printed(&["STOPPED"]);
+    }
+    home.assert_nothing_left();
+}
+
+#[test]
+fn a_batch_of_a_killed_run_is_gone_on_with_by_hand() {
     let Some(home) = home() else { return };
     let source = home.source("app", [("buildspec.yml", CHAIN)]);
     let running = home.run(&source, BUSYBOX).start();
@@ -130,7 +160,13 @@ fn a_batch_of_a_killed_run_is_gone_on_with_by_hand_or_closed() {
     attached.printed(&["slow | slow says 1\n", "slow | slow says 12\n", "last | made by slow\n"]);
     assert_whole(&home, &before);
     home.runspan(["builds", "attach", &batch]).finish().exited(2);
+    home.assert_nothing_left();
+}
 
+#[test]
+fn a_batch_of_a_killed_run_is_closed_by_the_next() {
+    let Some(home) = home() else { return };
+    let source = home.source("app", [("buildspec.yml", CHAIN)]);
     let old = home.builds();
     let running = home.run(&source, BUSYBOX).start();
     let new = wait_until("another one begins", BUILD_LIMIT, || {

@@ -9,6 +9,7 @@ use super::resume::Member;
 use super::run::{Run, State};
 use super::{BatchPhaseType, BatchProgress, BuildBatch, BuildGroup, Task, expand};
 use crate::build::{BuildId, LOCAL_ACCOUNT};
+use crate::home::StopOrder;
 use crate::lifecycle::Status;
 use crate::private::FileLock;
 use crate::reports::Report;
@@ -142,8 +143,9 @@ impl Held {
     /// Runs it to its end. `members` are builds that it has already; a buildspec that is not known is fetched.
     pub(super) fn run(self, spec: Option<Batchspec>, members: Vec<Member>, at_once: usize) -> BatchHandle {
         let (progress_sender, progress) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
         let id = self.record.id.clone();
+        let order = self.supervisor.journal.home().batch_stop_order(id.uuid());
+        let (stop, stopped) = watch::channel(order.is_given());
         let Self { supervisor, request, mut record, lock } = self;
         let work = async move {
             let _lock = lock;
@@ -177,8 +179,23 @@ impl Held {
             };
             run.run(members, stopped).await
         };
-        BatchHandle { id, progress, stop, outcome: tokio::spawn(work) }
+        let outcome = tokio::spawn(obeying(order, stop.clone(), work));
+        BatchHandle { id, progress, stop, outcome }
     }
+}
+
+/// Does work that stops when it is told to, which the standing order does too.
+async fn obeying<T>(order: StopOrder, stop: watch::Sender<bool>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        () = order.given() => {
+            let _ended = stop.send(true);
+            work.await
+        }
+    };
+    order.withdraw();
+    ended
 }
 
 fn tasks(request: &BuildRequest, batch: &Batch) -> Result<Vec<Task>, String> {

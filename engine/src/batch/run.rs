@@ -78,8 +78,9 @@ impl Run {
         mut stopped: watch::Receiver<bool>,
     ) -> Result<BatchOutcome, EngineError> {
         let mut running: JoinSet<Finished> = JoinSet::new();
-        let mut halted = false;
-        let mut stop = false;
+        // Of one that was to stop when its process died, nothing more is begun.
+        let mut stop = *stopped.borrow_and_update();
+        let mut halted = stop;
         for member in members {
             halted |= self.take_up(member, &mut running)? && self.fast_fail;
         }
@@ -252,7 +253,7 @@ impl Run {
                 State::Running(control) => control.stop(),
                 // Its process looks for this file.
                 State::Elsewhere(id) => {
-                    drop(std::fs::write(self.supervisor.journal.home().build(id.uuid()).stop_file(), ""));
+                    drop(self.supervisor.journal.home().build(id.uuid()).stop_order().give());
                 }
                 State::Waiting | State::Ended(_) | State::Skipped => {}
             }

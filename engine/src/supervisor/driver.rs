@@ -18,7 +18,7 @@ use crate::cache::Lease;
 use crate::environment::SourceDirs;
 use crate::event::Event;
 use crate::executor::Placement;
-use crate::home::BuildDir;
+use crate::home::{BuildDir, StopOrder};
 use crate::journal::Recorder;
 use crate::lifecycle::{Lifecycle, PhaseOutcome, PhaseType, Status};
 use crate::plan::Plan;
@@ -29,8 +29,6 @@ use crate::steps::Job;
 
 /// Between the ids of two requests there is room for repetitions, and for orders, numbered by their microsecond.
 pub(super) const REQUEST_STRIDE: u64 = 1 << 40;
-/// How often an order from another process is looked for.
-const POLL: Duration = Duration::from_millis(200);
 
 pub(super) struct Driver {
     pub(super) supervisor: Supervisor,
@@ -41,6 +39,8 @@ pub(super) struct Driver {
     pub(super) dirs: SourceDirs,
     orders: mpsc::UnboundedReceiver<Order>,
     poll: tokio::time::Interval,
+    /// Whether the standing order to stop was taken.
+    is_stopping: bool,
     pub(super) next_request: u64,
     /// The last request before the current phase, or before what of it was not done for good.
     pub(super) phase_request: u64,
@@ -91,7 +91,8 @@ impl Driver {
             dir,
             dirs,
             orders,
-            poll: tokio::time::interval(POLL),
+            poll: tokio::time::interval(StopOrder::POLL),
+            is_stopping: false,
             life,
             job: None,
             retry: None,
@@ -355,13 +356,14 @@ impl Driver {
         self.request.timeout_seconds.unwrap_or(minutes * 60).saturating_sub(passed.max(0).cast_unsigned())
     }
 
-    /// The next order, from this process or from another one's `stop` file.
+    /// The next order of this process, or the standing one to stop, which is told once.
     pub(super) async fn order(&mut self) -> Order {
         loop {
             tokio::select! {
                 Some(order) = self.orders.recv() => return order,
                 _ = self.poll.tick() => {
-                    if std::fs::remove_file(self.dir.stop_file()).is_ok() {
+                    if !self.is_stopping && self.dir.stop_order().is_given() {
+                        self.is_stopping = true;
                         return Order::Stop;
                     }
                 }
@@ -494,6 +496,7 @@ impl Driver {
         self.keep(&[last])?;
         // The build is complete with or without them.
         let _kept = self.recorder.forget_answers();
+        self.dir.stop_order().withdraw();
         Ok(Outcome { build: self.build, retry: self.retry, reports: self.reports })
     }
 }

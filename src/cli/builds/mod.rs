@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use runspan_engine::batch::BuildBatch;
+use runspan_engine::build::BuildId;
 use runspan_engine::journal::{Journal, Stored};
+use runspan_engine::lifecycle::Status;
 
 use super::executor::Choice;
 use super::watch::{OutputArgs, Session};
@@ -30,14 +32,14 @@ pub(crate) enum BuildsCommand {
     Show(show::ShowArgs),
     /// Print the log of a build.
     Logs(logs::LogsArgs),
-    /// Stop a build, and wait until it is over.
-    Stop(Named),
+    /// Stop a build or a batch, and wait until it is over.
+    Stop(NamedAny),
     /// Try again what could not be delivered: artifacts, logs, metrics, events.
     Deliver(deliver::DeliverArgs),
     /// Run a build again, as it was asked for.
     Retry(Again),
     /// Go on with a build or a batch whose supervising process died.
-    Attach(Again),
+    Attach(AttachArgs),
 }
 
 /// A build.
@@ -47,11 +49,28 @@ pub(crate) struct Named {
     build: String,
 }
 
-/// A build to supervise.
+/// A build or a batch.
+#[derive(Debug, Args)]
+pub(crate) struct NamedAny {
+    /// The build or the batch: its id, its uuid, or the first characters of that.
+    #[arg(value_name = "BUILD|BATCH")]
+    name: String,
+}
+
+/// A build to run again.
 #[derive(Debug, Args)]
 pub(crate) struct Again {
     #[command(flatten)]
     named: Named,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// A build or a batch to supervise.
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    #[command(flatten)]
+    named: NamedAny,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -62,10 +81,10 @@ pub(super) fn builds(command: BuildsCommand, config: &Config) -> Result<Exit, Fa
         BuildsCommand::List(args) => show::list(&journal, &args),
         BuildsCommand::Show(args) => show::show(&journal, &args),
         BuildsCommand::Logs(args) => logs::logs(&journal, &args),
-        BuildsCommand::Stop(named) => block_on(stop::stop(journal, config, &named.build)),
+        BuildsCommand::Stop(named) => block_on(stop::stop(journal, config, &named.name)),
         BuildsCommand::Deliver(args) => block_on(deliver::deliver(journal, config, args)),
         BuildsCommand::Retry(again) => block_on(retry(journal, config, &again)),
-        BuildsCommand::Attach(again) => block_on(attach(journal, config, &again)),
+        BuildsCommand::Attach(args) => block_on(attach(journal, config, &args)),
     }
 }
 
@@ -82,16 +101,59 @@ async fn retry(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<
     exit
 }
 
-async fn attach(journal: Arc<Journal>, config: &Config, again: &Again) -> Result<Exit, Failure> {
-    let name = &again.named.build;
-    let batch = if journal.find(name)?.is_some() { None } else { journal.find_batch(name)? };
-    let session = Session::open(config, journal, Choice::Auto, again.output).await?;
-    let exit = match batch {
-        Some(batch) => resume_batch(&session, &batch).await,
-        None => session.to_the_end(session.supervisor.attach(name)?).await,
+async fn attach(journal: Arc<Journal>, config: &Config, args: &AttachArgs) -> Result<Exit, Failure> {
+    let found = Found::named(&journal, &args.named.name)?;
+    let session = Session::open(config, journal, Choice::Auto, args.output).await?;
+    let exit = match found {
+        Found::Batch(batch) => resume_batch(&session, &batch).await,
+        Found::Build(stored) => {
+            session.to_the_end(session.supervisor.attach(stored.build.id.as_str())?).await
+        }
     };
     session.drain().await;
     exit
+}
+
+/// What a name stands for.
+enum Found {
+    Build(Box<Stored>),
+    Batch(Box<BuildBatch>),
+}
+
+impl Found {
+    fn named(journal: &Journal, name: &str) -> Result<Self, Failure> {
+        if let Some(stored) = journal.find(name)? {
+            return Ok(Self::Build(Box::new(stored)));
+        }
+        let batch = journal.find_batch(name)?.ok_or_else(|| {
+            Failure::input(format!("there is no build or batch `{name}`"))
+                .help("`runspan builds list` shows those there are")
+        })?;
+        Ok(Self::Batch(Box::new(batch)))
+    }
+
+    fn id(&self) -> &BuildId {
+        match self {
+            Self::Build(stored) => &stored.build.id,
+            Self::Batch(batch) => &batch.id,
+        }
+    }
+
+    /// How it ended, if it has.
+    fn end(&self) -> Option<Status> {
+        match self {
+            Self::Build(stored) => stored.build.build_complete.then_some(stored.build.build_status),
+            Self::Batch(batch) => batch.complete.then_some(batch.build_batch_status),
+        }
+    }
+
+    /// Whether it runs with nobody to supervise it.
+    fn is_orphan(&self, journal: &Journal) -> bool {
+        match self {
+            Self::Build(stored) => is_orphan(journal, stored),
+            Self::Batch(batch) => is_orphan_batch(journal, batch),
+        }
+    }
 }
 
 /// The build of this name.

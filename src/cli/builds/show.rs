@@ -11,7 +11,7 @@ use runspan_engine::lifecycle::BuildPhase;
 use runspan_engine::steps::{StepRecord, steps_of};
 use serde::Serialize;
 
-use super::{Format, find, is_orphan, is_orphan_batch};
+use super::{Format, Found, NamedAny, is_orphan};
 use crate::console::{self, duration, table};
 use crate::exit_code::Exit;
 use crate::failure::Failure;
@@ -33,8 +33,8 @@ pub(crate) struct ListArgs {
 /// Show the record of a build or a batch.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The build or batch: its id, its uuid, or the first characters of that.
-    build: String,
+    #[command(flatten)]
+    named: NamedAny,
     /// How it is printed.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -70,23 +70,21 @@ pub(super) fn list(journal: &Journal, args: &ListArgs) -> Result<Exit, Failure> 
 }
 
 pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> {
-    let text = match (find(journal, &args.build), args.format) {
-        (Ok(stored), Format::Human) => {
-            human(&stored, is_orphan(journal, &stored))
-                + &steps_for_people(&steps(journal, &stored)?)
+    let found = Found::named(journal, &args.named.name)?;
+    let text = match (&found, args.format) {
+        (Found::Build(stored), Format::Human) => {
+            human(stored, found.is_orphan(journal))
+                + &steps_for_people(&steps(journal, stored)?)
                 + &waiting(&journal.deliveries(stored.build.id.uuid())?)
         }
-        (Ok(stored), Format::Json) => {
-            json(&WithSteps { steps: steps(journal, &stored)?, build: &stored.build })?
+        (Found::Batch(batch), Format::Human) => {
+            batch_for_people(batch, found.is_orphan(journal))
+                + &waiting(&journal.deliveries(batch.id.uuid())?)
         }
-        (Err(unknown), format) => match (journal.find_batch(&args.build)?, format) {
-            (Some(batch), Format::Human) => {
-                batch_for_people(&batch, is_orphan_batch(journal, &batch))
-                    + &waiting(&journal.deliveries(batch.id.uuid())?)
-            }
-            (Some(batch), Format::Json) => json(&batch)?,
-            (None, _) => return Err(unknown),
-        },
+        (Found::Build(stored), Format::Json) => {
+            json(&WithSteps { steps: steps(journal, stored)?, build: &stored.build })?
+        }
+        (Found::Batch(batch), Format::Json) => json(batch)?,
     };
     console::print(&text);
     Ok(Exit::Success)
@@ -255,9 +253,9 @@ fn batch_for_people(batch: &BuildBatch, orphan: bool) -> String {
     let orphan = match orphan {
         false => String::new(),
         true => format!(
-            "\nThe process that supervised this batch was killed. `runspan builds attach {}` goes on with it.\n\
-             The next `runspan run` ends it.\n",
-            batch.id
+            "\nThe process that supervised this batch was killed. `runspan builds attach {id}` goes on with it;\n\
+             `runspan builds stop {id}` ends it. The next `runspan run` ends it too.\n",
+            id = batch.id
         ),
     };
     format!(

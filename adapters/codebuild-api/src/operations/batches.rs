@@ -42,7 +42,7 @@ impl Api {
     pub(crate) fn stop_build_batch(&self, input: &Input) -> Result<Value, ApiError> {
         let batch = self.batch(input.required("id"))?;
         if !batch.complete {
-            self.dispatcher.stop(&batch.id);
+            self.dispatcher.stop_batch(&batch.id)?;
         }
         Ok(json!({ "buildBatch": self.answered_batch(&batch)? }))
     }

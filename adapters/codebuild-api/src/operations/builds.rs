@@ -21,7 +21,14 @@ impl Api {
     }
 
     pub(crate) fn retry_build(&self, input: &Input, caller: &str) -> Result<Value, ApiError> {
-        let mut request = self.stored(input.required("id"))?.request;
+        let Stored { build, mut request, .. } = self.stored(input.required("id"))?;
+        // Others may have more than this service grants.
+        if !request.initiator.starts_with(INITIATOR) {
+            return Err(ApiError::invalid(format!(
+                "Build {} was not begun by this service; `runspan builds retry` runs it again",
+                build.id
+            )));
+        }
         if let Some(name) = request.lost_secret() {
             return Err(ApiError::invalid(format!("the build's secret {name} was never written down")));
         }
@@ -37,7 +44,7 @@ impl Api {
     pub(crate) fn stop_build(&self, input: &Input) -> Result<Value, ApiError> {
         let stored = self.stored(input.required("id"))?;
         if !stored.build.build_complete {
-            self.dispatcher.stop(&stored.build.id);
+            self.dispatcher.stop(&stored.build.id)?;
         }
         Ok(json!({ "build": self.answered(&stored)? }))
     }
