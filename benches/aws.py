@@ -77,7 +77,8 @@ def upload(Row, builds, rounds):
     for what, word, files, size in trees:
         with buckets() as env:
             name = f"upload-{files}"
-            source = builds.source(name, "version: 0.2\nphases: {build: {commands: ['true']}}\n"
+            # The source is on the disk before its copy comes, as what a build of minutes has made.
+            source = builds.source(name, "version: 0.2\nphases: {build: {commands: ['sync']}}\n"
                                          "artifacts: {files: ['tree/*']}\n")
             tree = source / "tree"
             tree.mkdir()
@@ -143,6 +144,7 @@ def cache(Row, builds, rounds):
             builds.run(made, image, "--project", settings, executor=executor, env=env)
             hits, without, copies = [], [], []
             for number in range(rounds + 1):
+                os.sync()
                 hit = builds.run(kept, image, "--project", settings, executor=executor, env=env, keep=True)
                 if b"Cache hit" not in hit.output or b"Cache is unchanged" not in hit.output:
                     raise Failed(f"no cache hit:\n{hit.output.decode()}")
