@@ -43,7 +43,7 @@ impl EventBridge {
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> SinkError {
-        SinkError(format!("{error} (event bus {}, source {})", self.bus, self.source))
+        SinkError::new(format!("{error} (event bus {}, source {})", self.bus, self.source))
     }
 }
 
@@ -59,37 +59,43 @@ impl Sink for EventBridge {
 
     async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), SinkError> {
         let build = delivery.build;
-        let mut entries: Vec<Value> = delivery
+        let mut entries: Vec<(u64, Value)> = delivery
             .page
             .events
             .iter()
-            .filter_map(|event| notice(build, event))
-            .map(|notice| self.entry(&notice, &build.arn))
+            .filter(|event| !delivery.taken.contains(&event.number))
+            .filter_map(|event| Some((event.number, self.entry(&notice(build, event)?, &build.arn))))
             .collect();
-        while !entries.is_empty() {
-            let batch: Vec<Value> = entries.drain(..fitting(&entries)).collect();
-            let body = json!({ "Entries": batch });
-            let answer =
-                self.account.json(EVENTS, PUT_EVENTS, &body).await.map_err(|error| self.failed(&error))?;
-            let refused = answer["Entries"]
-                .as_array()
-                .and_then(|entries| entries.iter().find(|entry| entry["ErrorCode"].is_string()));
-            if let Some(refused) = refused {
-                return Err(self.failed(&format!(
-                    "{}: {}",
-                    refused["ErrorCode"].as_str().unwrap_or_default(),
-                    refused["ErrorMessage"].as_str().unwrap_or_default()
-                )));
+        let (mut taken, mut failure) = (Vec::new(), None);
+        while failure.is_none() && !entries.is_empty() {
+            let (numbers, batch): (Vec<u64>, Vec<Value>) = entries.drain(..fitting(&entries)).unzip();
+            match self.account.json(EVENTS, PUT_EVENTS, &json!({ "Entries": batch })).await {
+                Ok(answer) => {
+                    // Each entry is taken or refused by itself.
+                    for (index, number) in numbers.into_iter().enumerate() {
+                        match refusal(&answer["Entries"][index]) {
+                            Some(refusal) => failure = Some(self.failed(&refusal)),
+                            None => taken.push(number),
+                        }
+                    }
+                }
+                Err(error) => failure = Some(self.failed(&error)),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), |error| Err(error.but_for(taken)))
     }
 }
 
+/// Why an entry was not taken, if it was not.
+fn refusal(entry: &Value) -> Option<String> {
+    let code = entry["ErrorCode"].as_str()?;
+    Some(format!("{code}: {}", entry["ErrorMessage"].as_str().unwrap_or_default()))
+}
+
 /// How many of these go into one request; the first always does.
-fn fitting(entries: &[Value]) -> usize {
+fn fitting(entries: &[(u64, Value)]) -> usize {
     let mut bytes = 0;
-    let fits = |entry: &&Value| {
+    let fits = |(_, entry): &&(u64, Value)| {
         bytes += entry.to_string().len();
         bytes <= MAX_BYTES
     };
@@ -102,7 +108,7 @@ mod tests {
 
     #[test]
     fn no_request_breaks_a_limit() {
-        let entries = |count: usize, bytes: usize| vec![Value::String("x".repeat(bytes - 2)); count];
+        let entries = |count: usize, bytes: usize| vec![(0, Value::String("x".repeat(bytes - 2))); count];
         assert_eq!(fitting(&entries(11, 100)), 10);
         assert_eq!(fitting(&entries(10, 64 << 10)), 4);
         assert_eq!(fitting(&entries(2, 512 << 10)), 1);

@@ -53,7 +53,7 @@ impl Sink for S3Logs {
             metadata: Metadata::from([("codebuild-buildarn".to_owned(), delivery.build.arn.clone())]),
             content: Some(("text/plain; charset=utf-8".to_owned(), Some("gzip".to_owned()))),
         };
-        let put = self.0.put(&[object]).await.map_err(|error| SinkError(error.to_string()));
+        let put = self.0.put(&[object]).await.map_err(|error| SinkError::new(error.to_string()));
         // It is made again by the next try.
         let _left = std::fs::remove_file(file);
         put
@@ -64,7 +64,7 @@ async fn compress(from: PathBuf, to: PathBuf) -> Result<(), SinkError> {
     let shown = to.display().to_string();
     let work = tokio::task::spawn_blocking(move || compress_now(&from, &to)).await;
     work.unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|error| SinkError(format!("cannot write {shown}: {error}")))
+        .map_err(|error| SinkError::new(format!("cannot write {shown}: {error}")))
 }
 
 fn compress_now(from: &Path, to: &Path) -> io::Result<()> {

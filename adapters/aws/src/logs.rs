@@ -135,6 +135,6 @@ impl Stream<'_> {
     }
 
     fn failed(&self, error: &CallError) -> SinkError {
-        SinkError(format!("{error} (log group {}, stream {})", self.group, self.name))
+        SinkError::new(format!("{error} (log group {}, stream {})", self.group, self.name))
     }
 }

@@ -60,12 +60,18 @@ impl Sink for CloudWatchMetrics {
                 _ => {}
             }
         }
-        for data in data.chunks(MAX_DATA) {
+        let mut taken = Vec::new();
+        // What a try that failed has sent was full, so that a page that has grown has the same parts.
+        for (part, data) in (0..).zip(data.chunks(MAX_DATA)) {
+            if delivery.taken.contains(&part) {
+                continue;
+            }
             let put = json!({ "Namespace": self.namespace, "MetricData": data });
-            self.account
-                .json(METRICS, PUT_METRIC_DATA, &put)
-                .await
-                .map_err(|error| SinkError(format!("{error} (namespace {})", self.namespace)))?;
+            if let Err(error) = self.account.json(METRICS, PUT_METRIC_DATA, &put).await {
+                let error = SinkError::new(format!("{error} (namespace {})", self.namespace));
+                return Err(error.but_for(taken));
+            }
+            taken.push(part);
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Topic {
             ]);
         }
         let sent = self.account.query(SNS, PUBLISH, &form).await;
-        sent.map(drop).map_err(|error| SinkError(format!("{error} (topic {})", self.arn)))
+        sent.map(drop).map_err(|error| SinkError::new(format!("{error} (topic {})", self.arn)))
     }
 }
 
@@ -97,9 +97,15 @@ impl Sink for Topic {
     }
 
     async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), SinkError> {
-        for notice in delivery.page.events.iter().filter_map(|event| notice(delivery.build, event)) {
-            if self.rules.iter().any(|rule| is_named(notice.rule, rule)) {
-                self.publish(delivery.build, &notice).await?;
+        let mut taken = Vec::new();
+        for event in delivery.page.events.iter().filter(|event| !delivery.taken.contains(&event.number)) {
+            if let Some(notice) = notice(delivery.build, event)
+                && self.rules.iter().any(|rule| is_named(notice.rule, rule))
+            {
+                if let Err(error) = self.publish(delivery.build, &notice).await {
+                    return Err(error.but_for(taken));
+                }
+                taken.push(event.number);
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! How far everybody has got who follows a build from outside.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use jiff::Timestamp;
@@ -21,6 +23,8 @@ pub struct StoredDelivery {
     pub work: Option<String>,
     /// A try began whose end nobody noted.
     pub uncertain: bool,
+    /// The parts of the next page that have arrived, by the sink's own numbers.
+    pub taken: BTreeSet<u64>,
     /// Why the last try failed.
     pub error: Option<String>,
     /// Everything arrived.
@@ -36,6 +40,7 @@ impl StoredDelivery {
             cursor: Cursor::default(),
             work: None,
             uncertain: false,
+            taken: BTreeSet::new(),
             error: None,
             done: false,
         }
@@ -48,14 +53,19 @@ impl Journal {
     /// # Errors
     /// [`JournalError`](super::JournalError).
     pub fn save_delivery(&self, delivery: &StoredDelivery) -> Result<()> {
-        let StoredDelivery { build, name, cursor, work, uncertain, error, done } = delivery;
+        let StoredDelivery { build, name, cursor, work, uncertain, taken, error, done } = delivery;
         self.run(|db| {
-            db.execute(
+            let all = db.unchecked_transaction()?;
+            all.execute(
                 "INSERT OR REPLACE INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![build, name, cursor.log, cursor.events, work, uncertain, error, done],
-            )
-        })?;
-        Ok(())
+            )?;
+            all.execute("DELETE FROM delivery_parts WHERE build = ?1 AND name = ?2", [build, name])?;
+            for part in taken {
+                all.execute("INSERT INTO delivery_parts VALUES (?1, ?2, ?3)", params![build, name, part])?;
+            }
+            all.commit()
+        })
     }
 
     /// Every delivery of a build.
@@ -64,13 +74,17 @@ impl Journal {
     /// [`JournalError`](super::JournalError).
     pub fn deliveries(&self, uuid: &str) -> Result<Vec<StoredDelivery>> {
         self.run(|db| {
+            let mut parts =
+                db.prepare_cached("SELECT part FROM delivery_parts WHERE build = ?1 AND name = ?2")?;
             db.prepare_cached(
                 "SELECT name, log, events, work, uncertain, error, done FROM deliveries WHERE build = ?1 ORDER BY name",
             )?
             .query_map([uuid], |row| {
+                let name: String = row.get(0)?;
                 Ok(StoredDelivery {
                     build: uuid.to_owned(),
-                    name: row.get(0)?,
+                    taken: parts.query_map([uuid, &name], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
+                    name,
                     cursor: Cursor { log: row.get(1)?, events: row.get(2)? },
                     work: row.get(3)?,
                     uncertain: row.get(4)?,

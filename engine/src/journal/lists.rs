@@ -171,7 +171,7 @@ impl Journal {
             return Ok(false);
         }
         self.run(|db| {
-            for table in ["events", "replies", "deliveries", "jobs"] {
+            for table in ["events", "replies", "deliveries", "delivery_parts", "jobs"] {
                 db.execute(&format!("DELETE FROM {table} WHERE build = ?1"), [uuid])?;
             }
             Ok(())

@@ -118,7 +118,7 @@ impl Couriers {
             let taken = self.take(work).await;
             let (arrived, error) = taken.unwrap_or_else(|error| (Arrived::default(), Some(error)));
             state.done = error.is_none();
-            state.error = error.map(|error| error.0);
+            state.error = error.map(|error| error.message);
             if let Some(left) = arrived.left {
                 state.work = Some(left);
             }
@@ -139,10 +139,10 @@ impl Couriers {
 
     /// Takes files to the object store. Says what has arrived, and why not all.
     async fn take(&self, work: &str) -> Result<(Arrived, Option<SinkError>), SinkError> {
-        let fail = |error: &dyn std::error::Error| SinkError(error.to_string());
+        let fail = |error: &dyn std::error::Error| SinkError::new(error.to_string());
         let objects: Vec<NewObject> = serde_json::from_str(work).map_err(|error| fail(&error))?;
         let Some(store) = &self.ports.objects else {
-            return Err(SinkError("no object store is configured".into()));
+            return Err(SinkError::new("no object store is configured"));
         };
         let Err(failed) = store.put(&objects).await else {
             return Ok((Arrived { objects, left: None }, None));
@@ -262,18 +262,21 @@ impl Courier {
         self.state.uncertain = true;
         self.journal.save_delivery(&self.state)?;
         let (build, request) = (&stored.build, &stored.request);
-        let delivery = Delivery { build, request, page: &page, journal: &self.journal, uncertain };
+        let taken = &self.state.taken;
+        let delivery = Delivery { build, request, page: &page, journal: &self.journal, uncertain, taken };
         match self.sink.deliver(&delivery).await {
             Ok(()) => {
                 self.state.cursor = page.to;
                 self.state.done = page.last;
                 self.state.uncertain = false;
+                self.state.taken.clear();
                 self.state.error = None;
                 self.journal.save_delivery(&self.state)?;
                 Ok(if page.last { Step::Done } else { Step::Moved })
             }
             Err(error) => {
-                self.state.error = Some(error.0);
+                self.state.taken.extend(error.taken);
+                self.state.error = Some(error.message);
                 self.journal.save_delivery(&self.state)?;
                 Ok(Step::Failed)
             }

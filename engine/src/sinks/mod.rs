@@ -6,6 +6,8 @@
 mod courier;
 mod page;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,8 @@ pub struct Delivery<'a> {
     pub journal: &'a crate::journal::Journal,
     /// An earlier try may have arrived, in whole or in part.
     pub uncertain: bool,
+    /// The parts of the page that an earlier try is known to have got through: [`SinkError::taken`] of it.
+    pub taken: &'a BTreeSet<u64>,
 }
 
 /// How far a sink has got.
@@ -56,7 +60,25 @@ pub struct Cursor {
     pub events: u64,
 }
 
-/// Why a sink did not take something: what happened, where, what to do.
+/// Why a sink did not take something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SinkError(pub String);
+#[error("{message}")]
+pub struct SinkError {
+    /// What happened, where, what to do.
+    pub message: String,
+    /// The parts of the page that were taken all the same, by numbers of the sink's own.
+    pub taken: Vec<u64>,
+}
+
+impl SinkError {
+    /// Nothing was taken.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), taken: Vec::new() }
+    }
+
+    /// The same, but for these parts.
+    #[must_use]
+    pub fn but_for(self, taken: Vec<u64>) -> Self {
+        Self { taken, ..self }
+    }
+}

@@ -1,6 +1,7 @@
 //! `runspan builds`.
 
 mod deliver;
+mod found;
 mod logs;
 mod show;
 mod stop;
@@ -8,16 +9,14 @@ mod stop;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use runspan_engine::batch::BuildBatch;
-use runspan_engine::build::BuildId;
-use runspan_engine::journal::{Journal, Stored};
-use runspan_engine::lifecycle::Status;
+use runspan_engine::journal::Journal;
 
+pub(super) use self::deliver::said;
+use self::found::{Found, Named, NamedAny, is_orphan};
+pub(super) use self::found::{find, is_orphan_batch};
 use super::executor::Choice;
-use super::watch::{OutputArgs, Session};
-pub(super) use deliver::said;
-
 use super::run::resume_batch;
+use super::watch::{OutputArgs, Session};
 use super::{Format, block_on};
 use crate::config::Config;
 use crate::exit_code::Exit;
@@ -40,21 +39,6 @@ pub(crate) enum BuildsCommand {
     Retry(Again),
     /// Go on with a build or a batch whose supervising process died.
     Attach(AttachArgs),
-}
-
-/// A build.
-#[derive(Debug, Args)]
-pub(crate) struct Named {
-    /// The build: its id, its uuid, or the first characters of that.
-    build: String,
-}
-
-/// A build or a batch.
-#[derive(Debug, Args)]
-pub(crate) struct NamedAny {
-    /// The build or the batch: its id, its uuid, or the first characters of that.
-    #[arg(value_name = "BUILD|BATCH")]
-    name: String,
 }
 
 /// A build to run again.
@@ -112,65 +96,4 @@ async fn attach(journal: Arc<Journal>, config: &Config, args: &AttachArgs) -> Re
     };
     session.drain().await;
     exit
-}
-
-/// What a name stands for.
-enum Found {
-    Build(Box<Stored>),
-    Batch(Box<BuildBatch>),
-}
-
-impl Found {
-    fn named(journal: &Journal, name: &str) -> Result<Self, Failure> {
-        if let Some(stored) = journal.find(name)? {
-            return Ok(Self::Build(Box::new(stored)));
-        }
-        let batch = journal.find_batch(name)?.ok_or_else(|| {
-            Failure::input(format!("there is no build or batch `{name}`"))
-                .help("`runspan builds list` shows those there are")
-        })?;
-        Ok(Self::Batch(Box::new(batch)))
-    }
-
-    fn id(&self) -> &BuildId {
-        match self {
-            Self::Build(stored) => &stored.build.id,
-            Self::Batch(batch) => &batch.id,
-        }
-    }
-
-    /// How it ended, if it has.
-    fn end(&self) -> Option<Status> {
-        match self {
-            Self::Build(stored) => stored.build.build_complete.then_some(stored.build.build_status),
-            Self::Batch(batch) => batch.complete.then_some(batch.build_batch_status),
-        }
-    }
-
-    /// Whether it runs with nobody to supervise it.
-    fn is_orphan(&self, journal: &Journal) -> bool {
-        match self {
-            Self::Build(stored) => is_orphan(journal, stored),
-            Self::Batch(batch) => is_orphan_batch(journal, batch),
-        }
-    }
-}
-
-/// The build of this name.
-pub(super) fn find(journal: &Journal, name: &str) -> Result<Stored, Failure> {
-    journal.find(name)?.ok_or_else(|| {
-        Failure::input(format!("there is no build `{name}`"))
-            .help("`runspan builds list` shows those there are")
-    })
-}
-
-/// Whether a batch runs with nobody to supervise it.
-pub(super) fn is_orphan_batch(journal: &Journal, batch: &BuildBatch) -> bool {
-    !batch.complete && journal.home().try_lock_batch(batch.id.uuid()).is_ok_and(|lock| lock.is_some())
-}
-
-/// Whether a build runs with nobody to supervise it.
-fn is_orphan(journal: &Journal, stored: &Stored) -> bool {
-    !stored.build.build_complete
-        && journal.home().build(stored.build.id.uuid()).try_lock().is_ok_and(|lock| lock.is_some())
 }

@@ -40,6 +40,53 @@ fn what_cannot_be_delivered_waits_and_is_delivered_once() {
 }
 
 #[test]
+fn what_got_through_before_a_failure_is_not_sent_again() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    let url = aws.boto3("sqs", "create_queue", json!({ "QueueName": "parts" }))["QueueUrl"].clone();
+    let queue = "arn:aws:sqs:us-east-1:123456789012:parts";
+    let topic = aws.boto3("sns", "create_topic", json!({ "Name": "parts" }))["TopicArn"].clone();
+    let raw = json!({ "RawMessageDelivery": "true" });
+    let subscription = json!({ "TopicArn": topic, "Protocol": "sqs", "Endpoint": queue, "Attributes": raw });
+    aws.boto3("sns", "subscribe", subscription);
+    let pattern = json!({ "detail": { "project-name": ["parts"] } }).to_string();
+    aws.boto3("events", "put_rule", json!({ "Name": "parts", "EventPattern": pattern }));
+    aws.boto3("events", "put_targets", json!({ "Rule": "parts", "Targets": [{ "Id": "1", "Arn": queue }] }));
+    let told = |run: Run| {
+        run.env("RUNSPAN_EVENT_BUS", "default")
+            .env("RUNSPAN_SNS_TOPIC", topic.as_str().unwrap())
+            .env("RUNSPAN_SNS_EVENTS", "in-progress,phase-success,state-succeeded")
+    };
+    aws.faults("parts", json!([{ "action": "*", "answer": 503 }]));
+    let buildspec = "version: 0.2\nphases: {}\n";
+    told(run(&home, aws, "parts", buildspec, &json!({ "name": "parts" }))).finish().exited(0);
+    // Twelve changes are two requests to the bus and twelve to the topic. The bus takes all but one of the first request,
+    // then nothing; the topic stops in the middle.
+    let faults = json!([
+        { "action": "events:PutEvents", "answer": "some", "times": 1 },
+        { "action": "events:PutEvents", "answer": 503 },
+        { "action": "sns:Publish", "answer": 503, "after": 5 },
+    ]);
+    let deliver = |code: i32| {
+        told(aws.serve(home.runspan(["builds", "deliver"]), "parts")).finish().exited(code);
+    };
+    aws.faults("parts", faults);
+    deliver(3);
+    aws.faults("parts", json!([{ "action": "events:PutEvents", "answer": 503 }]));
+    deliver(3);
+    aws.faults("parts", json!([]));
+    deliver(0);
+    let mut heard: Vec<String> = aws
+        .queued("us-east-1", url.as_str().unwrap())
+        .iter()
+        .map(|event| event["detail"].to_string())
+        .collect();
+    heard.sort();
+    assert_eq!(heard.len(), 24, "{heard:#?}");
+    heard.dedup();
+    assert_eq!(heard.len(), 12, "each came by the bus and by the topic");
+}
+
+#[test]
 fn what_is_wrong_is_said_with_what_to_do() {
     let (Some(home), Some(aws)) = (home(), aws()) else { return };
     bucket(aws, "wrong-artifacts");

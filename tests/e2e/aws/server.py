@@ -7,10 +7,11 @@ Prints its port, and ends when its standard input does. Beside AWS's APIs it ans
                                                              "endpoint", "key" and "secret" ask another server
     POST /_faults  {"key", "faults"}                         what requests signed with this access key get from now on:
                                                              {"action": "s3:PutObject", "answer": "deny" | "drop" | "lose"
-                                                             | "hold" | "throttle" | "expired" | "clock" | "short" | 503}
+                                                             | "some" | "hold" | "throttle" | "expired" | "clock" | "short" | 503}
                                                              (a number may have a "code" and a "message"; "clock" is
                                                              one that is "seconds" ahead, by which a service says no
                                                              or does not; "short" makes a session of so many "seconds";
+                                                             "some" takes all entries of a request but the first;
                                                              "lose" does it and says nothing, "hold" says nothing
                                                              and does nothing until there are other faults; "times" of them, or by
                                                              "chance", as in 0.1, or "after" so many that it does not
@@ -248,6 +249,14 @@ def application(environ, start_response):
             said = b"".join(served(environ, lambda *_: None, service, operation, body)).decode()
             said = re.sub("<Expiration>[^<]*", f"<Expiration>{end:%Y-%m-%dT%H:%M:%SZ}", said)
             return answer(200, "text/xml", said.encode())
+        if fault["answer"] == "some":
+            entries = json.loads(body)["Entries"]
+            rest = json.dumps({"Entries": entries[1:]}).encode()
+            environ = {**environ, "CONTENT_LENGTH": str(len(rest)), "wsgi.input": io.BytesIO(rest)}
+            taken = json.loads(b"".join(served(environ, lambda *_: None, service, operation, rest)))["Entries"]
+            refused = {"ErrorCode": "InternalFailure", "ErrorMessage": "Unexpected service error"}
+            said = json.dumps({"FailedEntryCount": 1, "Entries": [refused, *taken]}).encode()
+            return answer(200, "application/x-amz-json-1.1", said)
         if fault["answer"] == "lose":
             # Done, and nobody is told.
             list(served(environ, lambda *_: None, service, operation, body))

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{bucket, keys, run};
-use crate::harness::{Run, aws, home};
+use crate::harness::{Home, Run, aws, home};
 
 #[test]
 fn the_log_is_in_cloudwatch_once_and_in_order() {
@@ -272,6 +272,66 @@ fn a_topic_of_another_region_keeps_order_and_hears_each_thing_once() {
     assert_eq!(heard, expected);
 }
 
+/// Makes a build of seconds one that began ten minutes earlier, with samples of some minutes more.
+fn lengthen(home: &Home, minutes: u32) {
+    let edit = "
+import datetime, json, sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+start = json.loads(database.execute('select record from builds').fetchone()[0])['startTime']
+earlier = (datetime.datetime.fromisoformat(start[:19]) - datetime.timedelta(minutes=10)).isoformat() + 'Z'
+for table, column in ('builds', 'record'), ('events', 'event'):
+    database.execute(f'update {table} set {column} = replace({column}, ?, ?)', (start, earlier))
+build, last, length, time = database.execute('select build, max(number), log_offset, time_us from events').fetchone()
+sample, = database.execute(\"select event from events where event like '%\\\"sample\\\"%' limit 1\").fetchone()
+minutes = int(sys.argv[2])
+database.execute('update events set number = number + ? where number = ?', (minutes, last))
+for minute in range(minutes):
+    row = (build, last + minute, time + minute * 60_000_000, length, sample)
+    database.execute('insert into events values (?, ?, ?, ?, ?)', row)
+database.commit()";
+    let database = home.state().join("runspan.db");
+    let edited = Command::new("/usr/bin/python3")
+        .args(["-c", edit])
+        .arg(database)
+        .arg(minutes.to_string())
+        .output()
+        .unwrap();
+    assert!(edited.status.success(), "{}", String::from_utf8_lossy(&edited.stderr));
+}
+
+#[test]
+fn figures_that_arrived_are_not_counted_again_when_others_did_not() {
+    let (Some(home), Some(aws)) = (home(), aws()) else { return };
+    let buildspec = "version: 0.2\nphases: { build: { commands: [sleep 4] } }\n";
+    let told = |run: Run| run.env("RUNSPAN_METRICS_NAMESPACE", "Longer");
+    aws.faults("longer", json!([{ "action": "*", "answer": 503 }]));
+    told(run(&home, aws, "longer", buildspec, &json!({ "name": "longer" }))).finish().exited(0);
+    // More figures than one request takes.
+    lengthen(&home, 120);
+    let deliver = |code: i32| {
+        told(aws.serve(home.runspan(["builds", "deliver"]), "longer")).finish().exited(code);
+    };
+    aws.faults("longer", json!([{ "action": "monitoring:PutMetricData", "answer": 503, "after": 1 }]));
+    deliver(3);
+    aws.faults("longer", json!([]));
+    deliver(0);
+    let project = json!([{ "Name": "ProjectName", "Value": "longer" }]);
+    let count = |metric: &str| {
+        let found = aws.boto3("cloudwatch", "get_metric_statistics", json!({
+            "Namespace": "Longer", "MetricName": metric, "Period": 864_000, "Dimensions": project,
+            "Statistics": ["SampleCount"], "StartTime": "2020-01-01T00:00:00Z", "EndTime": "2120-01-01T00:00:00Z",
+        }));
+        found["Datapoints"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|point| point["SampleCount"].as_f64())
+            .sum::<f64>()
+    };
+    assert_eq!(["Builds", "SucceededBuilds", "Duration"].map(count), [1.0, 1.0, 1.0]);
+    assert!(count("MemoryUtilized") > 119.0, "{}", count("MemoryUtilized"));
+}
+
 #[test]
 fn what_a_long_build_used_is_told_minute_by_minute() {
     let (Some(home), Some(aws)) = (home(), aws()) else { return };
@@ -281,18 +341,8 @@ fn what_a_long_build_used_is_told_minute_by_minute() {
     aws.faults("long", json!([{ "action": "*", "answer": 503 }]));
     let told = |run: Run| run.env("RUNSPAN_METRICS_NAMESPACE", "Long");
     told(run(&home, aws, "long", buildspec, &project)).finish().exited(0);
-    // Nobody wants to wait a minute: it began ten minutes earlier.
-    let earlier = "
-import datetime, json, sqlite3, sys
-database = sqlite3.connect(sys.argv[1])
-start = json.loads(database.execute('select record from builds').fetchone()[0])['startTime']
-earlier = (datetime.datetime.fromisoformat(start[:19]) - datetime.timedelta(minutes=10)).isoformat() + 'Z'
-for table, column in ('builds', 'record'), ('events', 'event'):
-    database.execute(f'update {table} set {column} = replace({column}, ?, ?)', (start, earlier))
-database.commit()";
-    let database = home.state().join("runspan.db");
-    let edited = Command::new("/usr/bin/python3").args(["-c", earlier]).arg(database).output().unwrap();
-    assert!(edited.status.success(), "{}", String::from_utf8_lossy(&edited.stderr));
+    // Nobody wants to wait a minute.
+    lengthen(&home, 0);
     aws.faults("long", json!([]));
     aws.serve(told(home.runspan(["builds", "deliver"])), "long").finish().exited(0);
 

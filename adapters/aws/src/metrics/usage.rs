@@ -63,8 +63,10 @@ pub(super) fn usage(delivery: &Delivery<'_>, build: &Build) -> Result<Vec<Value>
 fn samples(delivery: &Delivery<'_>, build: &Build) -> Result<Vec<(Timestamp, Sample)>, SinkError> {
     let (mut all, mut after) = (Vec::new(), 0);
     loop {
-        let events =
-            delivery.journal.events(build.id.uuid(), after).map_err(|error| SinkError(error.to_string()))?;
+        let events = delivery
+            .journal
+            .events(build.id.uuid(), after)
+            .map_err(|error| SinkError::new(error.to_string()))?;
         let Some(last) = events.last() else { return Ok(all) };
         after = last.number;
         all.extend(events.into_iter().filter_map(|event| match event.event {
