@@ -67,11 +67,11 @@ impl Sink for EventBridge {
             .filter_map(|event| Some((event.number, self.entry(&notice(build, event)?, &build.arn))))
             .collect();
         let (mut taken, mut failure) = (Vec::new(), None);
-        while failure.is_none() && !entries.is_empty() {
+        while !entries.is_empty() {
             let (numbers, batch): (Vec<u64>, Vec<Value>) = entries.drain(..fitting(&entries)).unzip();
             match self.account.json(EVENTS, PUT_EVENTS, &json!({ "Entries": batch })).await {
+                // Each entry is taken or refused by itself, and none keeps back the others.
                 Ok(answer) => {
-                    // Each entry is taken or refused by itself.
                     for (index, number) in numbers.into_iter().enumerate() {
                         match refusal(&answer["Entries"][index]) {
                             Some(refusal) => failure = Some(self.failed(&refusal)),
@@ -79,7 +79,10 @@ impl Sink for EventBridge {
                         }
                     }
                 }
-                Err(error) => failure = Some(self.failed(&error)),
+                Err(error) => {
+                    failure = Some(self.failed(&error));
+                    break;
+                }
             }
         }
         failure.map_or(Ok(()), |error| Err(error.but_for(taken)))

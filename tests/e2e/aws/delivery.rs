@@ -59,8 +59,8 @@ fn what_got_through_before_a_failure_is_not_sent_again() {
     aws.faults("parts", json!([{ "action": "*", "answer": 503 }]));
     let buildspec = "version: 0.2\nphases: {}\n";
     told(run(&home, aws, "parts", buildspec, &json!({ "name": "parts" }))).finish().exited(0);
-    // Twelve changes are two requests to the bus and twelve to the topic. The bus takes all but one of the first request,
-    // then nothing; the topic stops in the middle.
+    // Twelve changes are two requests to the bus and twelve to the topic. The bus takes all but one of the first request
+    // and nothing of the second; the topic stops in the middle.
     let faults = json!([
         { "action": "events:PutEvents", "answer": "some", "times": 1 },
         { "action": "events:PutEvents", "answer": 503 },
