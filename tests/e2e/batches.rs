@@ -141,7 +141,14 @@ fn a_batch_is_stopped_by_name_whether_its_process_lives_or_not() {
         let begun = home.builds().len() - old.len();
         assert_eq!(begun, 2, "what waited for it is not begun");
         home.runspan(["builds", "stop", &batch]).finish().exited(0).printed(&["STOPPED"]);
+        let listed = home.runspan(["builds", "list", "--batches", "--format", "json"]).finish().exited(0);
+        let listed: Value = serde_json::from_str(&listed.text()).unwrap();
+        assert_eq!(listed[0]["id"], batch, "the newest first: {listed}");
     }
+    let listed = home.runspan(["builds", "list", "--batches", "--project", "app"]).finish().exited(0);
+    assert_eq!(listed.text().matches("STOPPED").count(), 2, "{listed}");
+    let other = home.runspan(["builds", "list", "--batches", "--project", "none"]).finish().exited(0);
+    other.did_not_print("STOPPED");
     home.assert_nothing_left();
 }
 

@@ -5,6 +5,7 @@ use runspan_engine::batch::BuildBatch;
 use runspan_engine::build::BuildId;
 use runspan_engine::journal::{Journal, Stored};
 use runspan_engine::lifecycle::Status;
+use serde::{Serialize, Serializer};
 
 use crate::failure::Failure;
 
@@ -24,8 +25,10 @@ pub(crate) struct NamedAny {
 }
 
 /// What a name stands for.
+#[derive(Serialize)]
+#[serde(untagged)]
 pub(super) enum Found {
-    Build(Box<Stored>),
+    Build(#[serde(serialize_with = "as_record")] Box<Stored>),
     Batch(Box<BuildBatch>),
 }
 
@@ -36,7 +39,7 @@ impl Found {
         }
         let batch = journal.find_batch(name)?.ok_or_else(|| {
             Failure::input(format!("there is no build or batch `{name}`"))
-                .help("`runspan builds list` shows those there are")
+                .help("`runspan builds list`, with `--batches` or without, shows those there are")
         })?;
         Ok(Self::Batch(Box::new(batch)))
     }
@@ -82,4 +85,9 @@ pub(in crate::cli) fn is_orphan_batch(journal: &Journal, batch: &BuildBatch) -> 
 pub(super) fn is_orphan(journal: &Journal, stored: &Stored) -> bool {
     !stored.build.build_complete
         && journal.home().build(stored.build.id.uuid()).try_lock().is_ok_and(|lock| lock.is_some())
+}
+
+/// A build is its record.
+fn as_record<S: Serializer>(stored: &Stored, serializer: S) -> Result<S::Ok, S::Error> {
+    stored.build.serialize(serializer)
 }

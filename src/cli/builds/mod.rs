@@ -2,6 +2,7 @@
 
 mod deliver;
 mod found;
+mod list;
 mod logs;
 mod show;
 mod stop;
@@ -25,8 +26,8 @@ use crate::failure::Failure;
 /// Look at builds, stop them, run them again.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BuildsCommand {
-    /// List builds, the newest first.
-    List(show::ListArgs),
+    /// List builds or batches, the newest first.
+    List(list::ListArgs),
     /// Show the record of a build or a batch.
     Show(show::ShowArgs),
     /// Print the log of a build.
@@ -62,7 +63,7 @@ pub(crate) struct AttachArgs {
 pub(super) fn builds(command: BuildsCommand, config: &Config) -> Result<Exit, Failure> {
     let journal = config.journal()?;
     match command {
-        BuildsCommand::List(args) => show::list(&journal, &args),
+        BuildsCommand::List(args) => list::list(&journal, &args),
         BuildsCommand::Show(args) => show::show(&journal, &args),
         BuildsCommand::Logs(args) => logs::logs(&journal, &args),
         BuildsCommand::Stop(named) => block_on(stop::stop(journal, config, &named.name)),

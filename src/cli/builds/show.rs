@@ -1,4 +1,4 @@
-//! `runspan builds list` and `runspan builds show`.
+//! `runspan builds show`.
 
 use std::fmt::Write as _;
 
@@ -11,24 +11,10 @@ use runspan_engine::lifecycle::BuildPhase;
 use runspan_engine::steps::{StepRecord, steps_of};
 use serde::Serialize;
 
-use super::{Format, Found, NamedAny, is_orphan};
+use super::{Format, Found, NamedAny};
 use crate::console::{self, duration, table};
 use crate::exit_code::Exit;
 use crate::failure::Failure;
-
-/// List builds, the newest first.
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// Only builds of this project.
-    #[arg(long, value_name = "PROJECT")]
-    project: Option<String>,
-    /// At most so many.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    limit: usize,
-    /// How they are printed.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-}
 
 /// Show the record of a build or a batch.
 #[derive(Debug, Args)]
@@ -38,35 +24,6 @@ pub(crate) struct ShowArgs {
     /// How it is printed.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-}
-
-pub(super) fn list(journal: &Journal, args: &ListArgs) -> Result<Exit, Failure> {
-    let stored = journal.list(args.project.as_deref(), args.limit)?;
-    match args.format {
-        Format::Human => {
-            let rows: Vec<_> = stored
-                .iter()
-                .map(|stored| {
-                    let build = &stored.build;
-                    let status =
-                        if is_orphan(journal, stored) { "ORPHANED" } else { build.build_status.name() };
-                    [
-                        status.to_owned(),
-                        build.build_number.to_string(),
-                        time(build.start_time),
-                        took(build.start_time, build.end_time),
-                        build.id.to_string(),
-                    ]
-                })
-                .collect();
-            console::print(&table(["STATUS", "NUMBER", "STARTED", "TOOK", "ID"], &rows));
-        }
-        Format::Json => {
-            let builds: Vec<_> = stored.iter().map(|stored| &stored.build).collect();
-            console::print(&json(&builds)?);
-        }
-    }
-    Ok(Exit::Success)
 }
 
 pub(super) fn show(journal: &Journal, args: &ShowArgs) -> Result<Exit, Failure> {
@@ -146,7 +103,7 @@ fn steps_for_people(steps: &[StepRecord]) -> String {
     text
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::of(&error))?;
     Ok(text + "\n")
 }
@@ -269,10 +226,10 @@ fn batch_for_people(batch: &BuildBatch, orphan: bool) -> String {
     )
 }
 
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn took(start: Timestamp, end: Option<Timestamp>) -> String {
+pub(super) fn took(start: Timestamp, end: Option<Timestamp>) -> String {
     duration(end.unwrap_or_else(Timestamp::now).duration_since(start).as_secs_f64())
 }
