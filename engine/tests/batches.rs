@@ -118,3 +118,15 @@ fn a_batch_that_nobody_goes_on_with_is_closed() {
     let codes = closed.phases.iter().flat_map(|phase| &phase.contexts).map(|context| &*context.status_code);
     assert_eq!(codes.collect::<Vec<_>>(), [SUPERVISOR_LOST]);
 }
+
+#[test]
+fn of_a_batch_that_is_to_stop_nothing_more_is_begun() {
+    let home = tempfile::tempdir().unwrap();
+    let batch = Process::new(home.path(), true).dies_in_a_batch();
+    let next = Process::new(home.path(), false);
+    let uuid = batch.rsplit(':').next().unwrap();
+    next.journal.home().batch_stop_order(uuid).give().unwrap();
+    let ended = next.ends(&batch).batch;
+    assert_eq!((ended.complete, ended.build_batch_status), (true, Status::Stopped), "{ended:?}");
+    assert_eq!(next.journal.builds_of_batch(&ended.arn).unwrap().len(), 1, "the one before");
+}

@@ -4,7 +4,9 @@
 mod bare;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use runspan_engine::build::BuildId;
 use runspan_engine::journal::Journal;
 use runspan_engine::lifecycle::{PhaseType, Status};
 use runspan_engine::project::{Project, ProjectSource, SourceType};
@@ -89,4 +91,31 @@ async fn a_token_means_one_build() {
     assert_ne!(dispatcher.start(bench.request()).unwrap(), first);
     dispatcher.stop_all();
     dispatcher.idle().await;
+}
+
+#[test]
+fn an_order_to_stop_outlives_the_process_that_was_told() {
+    let bench = Bench::new();
+    // Nothing runs after what it waits for, so that nobody is left to carry out the order.
+    let process = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ids = process.block_on(async {
+        let dispatcher = Dispatcher::new(&bench.supervisor, 1);
+        let ids = [(); 2].map(|()| dispatcher.start(bench.request()).unwrap());
+        let in_phase = |id: &BuildId| bench.journal.build(id.as_str()).unwrap().unwrap().build.current_phase;
+        while in_phase(&ids[0]) != PhaseType::Provisioning || in_phase(&ids[1]) != PhaseType::Queued {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        dispatcher.stop(&ids[1]).unwrap();
+        ids
+    });
+    process.shutdown_timeout(Duration::from_secs(30));
+    let status = |id: &BuildId| bench.journal.build(id.as_str()).unwrap().unwrap().build.build_status;
+    assert_eq!(ids.each_ref().map(status), [Status::InProgress; 2]);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let next = Dispatcher::new(&bench.supervisor, 1);
+        assert_eq!(next.adopt(|_| true).unwrap(), 2);
+        // Else it waits for a container that never comes.
+        tokio::time::timeout(Duration::from_secs(30), next.idle()).await.unwrap();
+    });
+    assert_eq!(ids.each_ref().map(status), [Status::Fault, Status::Stopped]);
 }

@@ -173,7 +173,7 @@ fn left_builds(journal: &Journal) -> Check {
         Ok(left) => warning(
             name,
             format!("the supervisor is gone of {}", left.join(", ")),
-            "`runspan builds attach BUILD` goes on with one, `runspan builds stop BUILD` ends it, \
+            "`runspan builds attach ID` goes on with one, `runspan builds stop ID` ends it, \
              and the next `runspan run` closes all",
         ),
         Err(error) => bad(name, error.to_string(), "move the database away; a new one is made"),
