@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{BUILD_LIMIT, BUSYBOX, IMAGES, home, stop_container, wait_until};
+use crate::harness::{BUSYBOX, IMAGES, home, stop_container};
 
 /// A build that would go on for an hour, with children that will not hear of TERM.
 const ENDLESS: &str = "version: 0.2
@@ -63,26 +63,6 @@ fn a_build_is_stopped_from_another_process() {
     assert_eq!(home.record(&build).status(), "STOPPED");
     running.finish().exited(130);
     home.runspan(["builds", "stop", &build]).finish().exited(0);
-    home.assert_nothing_left();
-}
-
-#[test]
-fn an_order_to_stop_outlives_the_process_it_was_given_to() {
-    let Some(home) = home() else { return };
-    let source = home.source("endless", [("buildspec.yml", ENDLESS)]);
-    let running = home.run(&source, BUSYBOX).start();
-    running.wait_for("\ndeaf\n");
-    let build = home.build();
-    // It is there and never sees the order; who gives it does not take over either.
-    running.signal(Signal::STOP);
-    let stopping = home.runspan(["builds", "stop", &build]).start();
-    let order = home.state().join("builds").join(&build).join("stop");
-    wait_until("the order is given", BUILD_LIMIT, || order.exists().then_some(()));
-    stopping.kill();
-    running.kill();
-    assert_eq!(home.record(&build).status(), "IN_PROGRESS");
-    home.runspan(["builds", "attach", &build]).finish().exited(130).did_not_print("\nnor is post_build");
-    assert_eq!(home.record(&build).status(), "STOPPED");
     home.assert_nothing_left();
 }
 
